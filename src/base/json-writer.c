@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "base/json-writer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time-util.h"
+
+/* Bytes of the valid UTF-8 sequence at text, or 0 if it is none (RFC 3629). */
+static size_t utf8_sequence_length(const unsigned char *text) {
+        unsigned char lead = text[0];
+        size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3
+                        : lead < 0xf5                                     ? 4
+                                                                          : 0;
+
+        for (size_t i = 1; i < length; i++)
+                if ((text[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
+            (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f))
+                return 0;
+        return length;
+}
+
+static void json_add_escaped(JsonWriter *writer, unsigned char c) {
+        switch (c) {
+        case '"':
+                text_buffer_add(&writer->out, "\\\"", 2);
+                break;
+        case '\\':
+                text_buffer_add(&writer->out, "\\\\", 2);
+                break;
+        case '\n':
+                text_buffer_add(&writer->out, "\\n", 2);
+                break;
+        case '\t':
+                text_buffer_add(&writer->out, "\\t", 2);
+                break;
+        default:
+                text_buffer_printf(&writer->out, "\\u%04x", c);
+        }
+}
+
+static void json_add_quoted(JsonWriter *writer, const char *text) {
+        const unsigned char *run = (const unsigned char *) text, *p = run;
+
+        text_buffer_add(&writer->out, "\"", 1);
+        while (*p) {
+                size_t length = utf8_sequence_length(p);
+
+                if (length > 0 && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
+                        p += length;
+                        continue;
+                }
+                text_buffer_add(&writer->out, (const char *) run, (size_t) (p - run));
+                if (length == 0)
+                        text_buffer_add(&writer->out, "\xef\xbf\xbd", 3); /* U+FFFD */
+                else
+                        json_add_escaped(writer, *p);
+                run = ++p;
+        }
+        text_buffer_add(&writer->out, (const char *) run, (size_t) (p - run));
+        text_buffer_add(&writer->out, "\"", 1);
+}
+
+static void json_add_name(JsonWriter *writer, const char *name) {
+        if (writer->needs_comma)
+                text_buffer_add(&writer->out, ",", 1);
+        writer->needs_comma = true;
+        if (name) {
+                json_add_quoted(writer, name);
+                text_buffer_add(&writer->out, ":", 1);
+        }
+}
+
+static void json_begin(JsonWriter *writer, const char *name, const char *bracket) {
+        json_add_name(writer, name);
+        text_buffer_add(&writer->out, bracket, 1);
+        writer->needs_comma = false;
+}
+
+static void json_end(JsonWriter *writer, const char *bracket) {
+        text_buffer_add(&writer->out, bracket, 1);
+        writer->needs_comma = true;
+}
+
+void json_object_begin(JsonWriter *writer, const char *name) {
+        json_begin(writer, name, "{");
+}
+
+void json_object_end(JsonWriter *writer) {
+        json_end(writer, "}");
+}
+
+void json_array_begin(JsonWriter *writer, const char *name) {
+        json_begin(writer, name, "[");
+}
+
+void json_array_end(JsonWriter *writer) {
+        json_end(writer, "]");
+}
+
+void json_add_string(JsonWriter *writer, const char *name, const char *value) {
+        json_add_name(writer, name);
+        json_add_quoted(writer, value);
+}
+
+void json_add_null(JsonWriter *writer, const char *name) {
+        json_add_name(writer, name);
+        text_buffer_add(&writer->out, "null", 4);
+}
+
+void json_add_number(JsonWriter *writer, const char *name, double value) {
+        if (!isfinite(value)) {
+                json_add_null(writer, name);
+                return;
+        }
+        json_add_name(writer, name);
+        /* Counters and sizes stay whole: every integer that a double holds exactly. */
+        if (value == trunc(value) && fabs(value) < 9007199254740992.0)
+                text_buffer_printf(&writer->out, "%" PRId64, (int64_t) value);
+        else
+                text_buffer_printf(&writer->out, "%.10g", value);
+}
+
+void json_add_unsigned(JsonWriter *writer, const char *name, uint64_t value) {
+        json_add_name(writer, name);
+        text_buffer_printf(&writer->out, "%" PRIu64, value);
+}
+
+void json_add_boolean(JsonWriter *writer, const char *name, bool value) {
+        json_add_name(writer, name);
+        text_buffer_add_string(&writer->out, value ? "true" : "false");
+}
+
+void json_add_seconds(JsonWriter *writer, const char *name, uint64_t usec) {
+        json_add_name(writer, name);
+        text_buffer_printf(&writer->out, "%" PRIu64 ".%06" PRIu64, usec / USEC_PER_SEC,
+                           usec % USEC_PER_SEC);
+}
+
+int json_writer_finish(JsonWriter *writer, char **ret_text, size_t *ret_length) {
+        writer->needs_comma = false;
+        return text_buffer_finish(&writer->out, ret_text, ret_length);
+}
+
+void json_writer_done(JsonWriter *writer) {
+        text_buffer_done(&writer->out);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "base/string-util.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+const char *string_after_prefix(const char *text, const char *prefix) {
+        size_t length = strlen(prefix);
+
+        return strncmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+char *string_strip(char *text) {
+        size_t length;
+
+        while (isspace((unsigned char) *text))
+                text++;
+        length = strlen(text);
+        while (length > 0 && isspace((unsigned char) text[length - 1]))
+                text[--length] = '\0';
+        return text;
+}
+
+int string_replace(char **target, const char *text) {
+        char *copy = NULL;
+
+        if (text) {
+                copy = strdup(text);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        free(*target);
+        *target = copy;
+        return 0;
+}
+
+int string_vprintf(char **target, const char *format, va_list arguments) {
+        char *text;
+
+        if (vasprintf(&text, format, arguments) < 0)
+                return -ENOMEM;
+        free(*target);
+        *target = text;
+        return 0;
+}
+
+int string_printf(char **target, const char *format, ...) {
+        va_list arguments;
+        int r;
+
+        va_start(arguments, format);
+        r = string_vprintf(target, format, arguments);
+        va_end(arguments);
+        return r;
+}
+
+char *string_free_secret(char *text) {
+        if (text)
+                explicit_bzero(text, strlen(text));
+        free(text);
+        return NULL;
+}
+
+void string_redact(char *text, const char *secret) {
+        size_t length = secret ? strlen(secret) : 0;
+        char *found;
+
+        /* One or two letters occur everywhere by accident. */
+        if (!text || length < 3)
+                return;
+        while ((found = strstr(text, secret))) {
+                memcpy(found, "***", 3);
+                memmove(found + 3, found + length, strlen(found + length) + 1);
+                text = found + 3;
+        }
+}
+
+uint64_t hash_add(uint64_t hash, const void *data, size_t size) {
+        const unsigned char *bytes = data;
+
+        for (size_t i = 0; i < size; i++)
+                hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
+uint64_t hash_add_string(uint64_t hash, const char *text) {
+        /* With its end, so that "ab","c" differs from "a","bc". */
+        return text ? hash_add(hash, text, strlen(text) + 1) : hash_add(hash, "\xff", 1);
+}
+
+/* Levenshtein's distance without case, for words of at most 63 bytes. */
+static unsigned edit_distance(const char *a, const char *b) {
+        unsigned row[64], previous, above;
+        size_t length = strlen(b);
+
+        if (length > 63 || strlen(a) > 63)
+                return UINT32_MAX;
+        for (unsigned j = 0; j <= length; j++)
+                row[j] = j;
+        for (unsigned i = 1; a[i - 1]; i++) {
+                previous = row[0];
+                row[0] = i;
+                for (unsigned j = 1; j <= length; j++) {
+                        unsigned best = previous + (tolower((unsigned char) a[i - 1]) !=
+                                                    tolower((unsigned char) b[j - 1]));
+                        above = row[j];
+                        if (above + 1 < best)
+                                best = above + 1;
+                        if (row[j - 1] + 1 < best)
+                                best = row[j - 1] + 1;
+                        previous = above;
+                        row[j] = best;
+                }
+        }
+        return row[length];
+}
+
+const char *string_nearest(const char *text, const char *const *candidates) {
+        unsigned best_distance = (unsigned) (strlen(text) + 2) / 3;
+        const char *best = NULL;
+
+        if (best_distance < 2)
+                best_distance = 2;
+        for (size_t i = 0; candidates[i]; i++) {
+                unsigned distance = edit_distance(text, candidates[i]);
+                if (distance < best_distance || (distance == best_distance && !best)) {
+                        best_distance = distance;
+                        best = candidates[i];
+                }
+        }
+        return best;
+}
+
+size_t string_list_length(char *const *list) {
+        size_t length = 0;
+
+        while (list && list[length])
+                length++;
+        return length;
+}
+
+int string_list_add(StringList *list, const char *text) {
+        size_t length = string_list_length(*list);
+        StringList grown;
+
+        grown = reallocarray(*list, length + 2, sizeof(char *));
+        if (!grown)
+                return -ENOMEM;
+        *list = grown;
+        grown[length + 1] = NULL;
+        grown[length] = strdup(text);
+        return grown[length] ? 0 : -ENOMEM;
+}
+
+int string_list_add_words(StringList *list, const char *words) {
+        _cleanup_free_ char *copy = strdup(words);
+        char *rest, *word;
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        for (word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+                r = string_list_add(list, word);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+bool string_list_contains(char *const *list, const char *text) {
+        for (; list && *list; list++)
+                if (strcmp(*list, text) == 0)
+                        return true;
+        return false;
+}
+
+StringList string_list_free(StringList list) {
+        for (size_t i = 0; list && list[i]; i++)
+                free(list[i]);
+        free(list);
+        return NULL;
+}
+
+void text_buffer_done(TextBuffer *buffer) {
+        free(buffer->text);
+        *buffer = (TextBuffer){};
+}
+
+static bool text_buffer_reserve(TextBuffer *buffer, size_t more) {
+        size_t needed = buffer->length + more + 1, allocated = buffer->allocated;
+        char *grown;
+
+        if (buffer->failed)
+                return false;
+        if (needed <= allocated)
+                return true;
+        if (allocated < 256)
+                allocated = 256;
+        while (allocated < needed)
+                allocated *= 2;
+        grown = realloc(buffer->text, allocated);
+        if (!grown) {
+                buffer->failed = true;
+                return false;
+        }
+        buffer->text = grown;
+        buffer->allocated = allocated;
+        return true;
+}
+
+void text_buffer_add(TextBuffer *buffer, const char *data, size_t length) {
+        if (!text_buffer_reserve(buffer, length))
+                return;
+        memcpy(buffer->text + buffer->length, data, length);
+        buffer->length += length;
+        buffer->text[buffer->length] = '\0';
+}
+
+void text_buffer_add_string(TextBuffer *buffer, const char *text) {
+        text_buffer_add(buffer, text, strlen(text));
+}
+
+void text_buffer_printf(TextBuffer *buffer, const char *format, ...) {
+        va_list arguments;
+        int length;
+
+        va_start(arguments, format);
+        length = vsnprintf(NULL, 0, format, arguments);
+        va_end(arguments);
+        if (length < 0 || !text_buffer_reserve(buffer, (size_t) length))
+                return;
+        va_start(arguments, format);
+        vsnprintf(buffer->text + buffer->length, (size_t) length + 1, format, arguments);
+        va_end(arguments);
+        buffer->length += (size_t) length;
+}
+
+int text_buffer_finish(TextBuffer *buffer, char **ret_text, size_t *ret_length) {
+        if (!text_buffer_reserve(buffer, 0))
+                return -ENOMEM;
+        buffer->text[buffer->length] = '\0';
+        if (ret_length)
+                *ret_length = buffer->length;
+        *ret_text = TAKE_PTR(buffer->text);
+        *buffer = (TextBuffer){};
+        return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All checks of the host, sorted by name, and what they amount to together. */
+
+#include "check/check.h"
+
+typedef struct CheckSet {
+        Check **items; /* sorted by name; owned */
+        size_t n_items;
+} CheckSet;
+
+void check_set_done(CheckSet *set);
+/* Takes the check over. The caller sorts once after adding. Returns 0 or -ENOMEM. */
+int check_set_add(CheckSet *set, Check *check);
+void check_set_sort(CheckSet *set);
+Check *check_set_find(const CheckSet *set, const char *name);
+
+/* group NULL: every check. */
+bool check_in_group(const Check *check, const char *group);
+bool check_set_has_group(const CheckSet *set, const char *group);
+
+/*
+ * Unhealthy if a required check does not pass, else degraded if any check does not pass or is
+ * degraded, else healthy. An empty set is healthy.
+ */
+Status check_set_status(const CheckSet *set, const char *group, uint64_t now_usec);

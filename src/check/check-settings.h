@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A check file, read and understood: the keys of [Check] and a prepared probe instance. */
+
+#include "base/string-util.h"
+#include "check/condition.h"
+#include "config/config-table.h"
+
+typedef struct ProbeType ProbeType;
+typedef struct Runtime Runtime;
+
+typedef struct ConditionList {
+        Condition **items;
+        size_t n_items;
+} ConditionList;
+
+typedef struct CheckSettings {
+        char *name;
+        char *type_name;
+        char *description;
+        uint64_t interval_usec;
+        uint64_t timeout_usec;
+        uint64_t retry_interval_usec;
+        unsigned fail_after;
+        unsigned pass_after;
+        bool required;
+        bool watchdog;
+        StringList groups;
+        ConditionList degraded_when;
+        ConditionList unhealthy_when;
+
+        const ProbeType *type; /* NULL if the file is broken; then problem says why */
+        void *instance;        /* prepared; owned */
+        char *problem;         /* the first mistakes of the file, for the endpoint */
+        StringList secrets;    /* for redaction */
+        uint64_t identity;     /* equal for equal contents, secrets included */
+} CheckSettings;
+
+typedef const ProbeType *(*ProbeTypeFinder)(const char *name);
+
+/*
+ * Reads one check file into settings. Every mistake goes to context->problems; a file with a
+ * mistake still gives settings, without a type. names: all types, NULL-terminated, to suggest one.
+ * Returns 0 or -ENOMEM.
+ */
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTypeFinder find_type,
+                        const char *const *type_names, Runtime *runtime, ConfigContext *context);
+void check_settings_done(CheckSettings *settings);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A check: a probe on a schedule, with its deadline, conditions and settled status. */
+
+#include "check/check-settings.h"
+#include "check/sample.h"
+#include "check/settling.h"
+#include "check/status.h"
+#include "io/runtime.h"
+
+typedef struct Check Check;
+typedef struct ProbeType ProbeType;
+
+/* A change of the settled status. Texts are borrowed from the check and valid during the call. */
+typedef struct Transition {
+        Status previous;
+        Status status;
+        const char *reason;
+        uint64_t previous_usec; /* how long the previous status lasted */
+} Transition;
+
+/*
+ * The one call up: after every result, with the transition it caused or NULL.
+ * It must not free the check.
+ */
+typedef void (*CheckObserver)(Check *check, const Transition *transition, void *userdata);
+
+struct Check {
+        CheckSettings settings; /* owned */
+        const ProbeType *type;  /* NULL: the configuration is broken */
+        void *instance;
+        Runtime *runtime;
+        CheckObserver observer;
+        void *observer_userdata;
+
+        Timer run_timer;
+        Timer deadline_timer;
+        bool running;
+        bool run_again;       /* asked to run at once while running */
+        uint64_t started_usec;
+        uint64_t runs;
+
+        Settling settling;
+        Sample sample;        /* the last result */
+        Status last_status;   /* of the last result alone, unknown before the first */
+        char *reason;         /* of the last result, NULL if healthy */
+        uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
+        uint64_t since_usec, since_realtime_usec;     /* of the settled status */
+};
+
+/*
+ * Takes the settings over, on success only. The instance was prepared by check_settings_load().
+ * Returns 0 or a negative errno.
+ */
+int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer, void *userdata,
+              Check **ret);
+/* Cancels what is under way. Accepts NULL, returns NULL. */
+Check *check_free(Check *check);
+
+/* Schedules the first run, splayed by a hash of the name. Returns 0 or -ENOMEM. */
+int check_arm(Check *check);
+
+/* Runs as soon as possible, once: a kept connection ended. */
+void check_run_soon(Check *check);
+
+/*
+ * The only way a probe hands its result back. Takes the sample's contents and leaves it empty.
+ * Never twice for one start(): that is a programming error.
+ */
+void check_report(Check *check, Sample *sample);
+
+/* The settled status; unknown if the last result is older than three intervals. */
+Status check_status(const Check *check, uint64_t now_usec);
+/* Whether the watchdog may be fed as far as this check goes. */
+bool check_allows_watchdog(const Check *check, uint64_t now_usec);
+/* When the next run is due, 0 if it runs now or never will. */
+uint64_t check_next_usec(const Check *check);
+
+/* For probes: when the run under way must be over, and the name. */
+uint64_t check_deadline_usec(const Check *check);

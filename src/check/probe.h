@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A check type. Each lives in one file of src/probe/ and exports one const ProbeType. It measures
+ * and never judges; it knows its own library and nothing that publishes.
+ */
+
+#include "check/check.h"
+#include "config/config-table.h"
+
+typedef struct ProbeType ProbeType;
+
+/* What prepare() may use and fill in. */
+typedef struct ProbeSetup {
+        Runtime *runtime;    /* NULL while only verifying */
+        StringList *secrets; /* prepare() adds what must never be shown (a password in a URL) */
+        char *why;           /* set with -EINVAL: what is wrong and what to write instead */
+} ProbeSetup;
+
+struct ProbeType {
+        const char *name;    /* of Type= */
+        const char *section; /* that holds its keys */
+        size_t instance_size;
+        const ConfigKey *keys;
+        /* The conditions it starts with: "status_code != 200"; NULL-terminated, may be NULL. */
+        const char *const *unhealthy_when;
+
+        /* The instance is zeroed; sets the defaults of its keys. May be NULL. */
+        int (*init)(void *instance);
+        /* After the keys: checks them together. 0, or -EINVAL with setup->why, or -ENOMEM. */
+        int (*prepare)(void *instance, ProbeSetup *setup);
+        /*
+         * Begins one probe. Ends, now or later, in exactly one check_report(), unless cancel()
+         * comes first. A negative return is a failed sample of ours and nothing is under way.
+         */
+        int (*start)(void *instance, Check *check);
+        /*
+         * The deadline passed: stop everything at once. May say on the sample what it was waiting
+         * for (sample_fail(sample, "no answer from 127.0.0.1:6379 to PING")) and which details it
+         * knows already; it does not report.
+         */
+        void (*cancel)(void *instance, Sample *sample);
+        /* Frees what the instance holds; called when idle; accepts a half-prepared instance. */
+        void (*done)(void *instance);
+};

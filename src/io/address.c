@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "io/address.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/cleanup.h"
+
+void address_done(Address *address) {
+        free(address->path);
+        free(address->host);
+        *address = (Address){};
+}
+
+static int port_parse(const char *text, uint16_t *ret) {
+        unsigned long port = 0;
+
+        if (!isdigit((unsigned char) *text))
+                return -EINVAL;
+        for (; isdigit((unsigned char) *text); text++) {
+                port = port * 10 + (unsigned long) (*text - '0');
+                if (port > 65535)
+                        return -EINVAL;
+        }
+        if (*text || port == 0)
+                return -EINVAL;
+        *ret = (uint16_t) port;
+        return 0;
+}
+
+int address_parse(const char *text, uint16_t default_port, Address *ret) {
+        const char *host = text, *colon, *port = NULL;
+        Address address = { .port = default_port };
+        size_t length;
+        int r;
+
+        if (*text == '/') {
+                if (strlen(text) >= sizeof(((struct sockaddr_un *) NULL)->sun_path))
+                        return -EINVAL;
+                address.path = strdup(text);
+                if (!address.path)
+                        return -ENOMEM;
+                *ret = address;
+                return 0;
+        }
+        if (*text == '[') {
+                const char *end = strchr(text, ']');
+                if (!end || (end[1] && end[1] != ':'))
+                        return -EINVAL;
+                host = text + 1;
+                length = (size_t) (end - host);
+                port = end[1] ? end + 2 : NULL;
+        } else {
+                colon = strrchr(text, ':');
+                /* "::1" without brackets is an address with no port. */
+                if (colon && strchr(text, ':') == colon)
+                        port = colon + 1;
+                length = port ? (size_t) (colon - text) : strlen(text);
+        }
+        if (length == 0 || length > 253 || (!port && default_port == 0))
+                return -EINVAL;
+        if (port) {
+                r = port_parse(port, &address.port);
+                if (r < 0)
+                        return r;
+        }
+        address.host = strndup(host, length);
+        if (!address.host)
+                return -ENOMEM;
+        *ret = address;
+        return 0;
+}

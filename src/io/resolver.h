@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Host names to addresses, off the loop: getaddrinfo() blocks for seconds when a name server is
+ * silent, so it runs in up to 16 small threads. One look-up a name is under way at a time, however
+ * many checks ask for it; otherwise one dead name would take every thread. What was found last is
+ * kept and used again while the name server does not answer.
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "io/reactor.h"
+
+#define RESOLVER_ADDRESSES_MAX 8
+
+typedef struct Resolver Resolver;
+typedef struct ResolverQuery ResolverQuery;
+
+typedef struct ResolvedAddress {
+        union {
+                struct sockaddr sa;
+                struct sockaddr_in in;
+                struct sockaddr_in6 in6;
+        };
+        socklen_t length;
+} ResolvedAddress;
+
+typedef struct ResolverAnswer {
+        const char *error; /* NULL on success, else what getaddrinfo() said, for people */
+        size_t n_addresses;
+        ResolvedAddress addresses[RESOLVER_ADDRESSES_MAX]; /* in order of preference, port unset */
+} ResolverAnswer;
+
+/* The answer is valid during the call only. The query is gone when this is called. */
+typedef void (*ResolverHandler)(const ResolverAnswer *answer, void *userdata);
+
+int resolver_new(Reactor *reactor, Resolver **ret);
+/* Does not wait for look-ups under way: their threads end by themselves. */
+Resolver *resolver_free(Resolver *resolver);
+
+/* Reads a numeric address ("127.0.0.1", "::1", "[::1]"); false if it is none. Never blocks. */
+bool resolver_parse_numeric(const char *host, ResolvedAddress *ret);
+
+/*
+ * Looks host up; on_answer is always called later from the loop, never from inside this call.
+ * The caller bounds the wait by its own deadline and resolver_query_cancel().
+ * Returns 0 and the query, or a negative errno.
+ */
+int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answer, void *userdata,
+                   ResolverQuery **ret);
+/* Forgets the query (NULL is fine); its handler is not called. Returns NULL. */
+ResolverQuery *resolver_query_cancel(ResolverQuery *query);
+
+void resolved_address_set_port(ResolvedAddress *address, uint16_t port);
+/* "127.0.0.1" or "::1", without brackets or port. Returns buffer; INET6_ADDRSTRLEN suffices. */
+const char *resolved_address_format(const ResolvedAddress *address, char *buffer, size_t size);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "io/runtime.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "io/curl-glue.h"
+#include "io/resolver.h"
+
+Runtime *runtime_free(Runtime *runtime) {
+        if (!runtime)
+                return NULL;
+        curl_glue_free(runtime->curl);
+        resolver_free(runtime->resolver);
+        scheduler_free(runtime->scheduler);
+        reactor_free(runtime->reactor);
+        sd_event_unref(runtime->event);
+        free(runtime);
+        return NULL;
+}
+DEFINE_CLEANUP(Runtime, runtime_free)
+
+int runtime_new(Runtime **ret) {
+        _cleanup_(runtime_freep) Runtime *runtime = calloc(1, sizeof(Runtime));
+        int r;
+
+        if (!runtime)
+                return -ENOMEM;
+        r = sd_event_default(&runtime->event);
+        if (r < 0)
+                return r;
+        r = reactor_new(runtime->event, &runtime->reactor);
+        if (r < 0)
+                return r;
+        r = scheduler_new(runtime->reactor, &runtime->scheduler);
+        if (r < 0)
+                return r;
+        r = resolver_new(runtime->reactor, &runtime->resolver);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(runtime);
+        return 0;
+}
+
+int runtime_curl(Runtime *runtime, CurlGlue **ret) {
+        int r;
+
+        if (!runtime->curl) {
+                r = curl_glue_new(runtime->reactor, runtime->scheduler, &runtime->curl);
+                if (r < 0)
+                        return r;
+        }
+        *ret = runtime->curl;
+        return 0;
+}

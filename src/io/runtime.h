@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a check may use of the running daemon: the loop and the clients that live on it. */
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "io/reactor.h"
+#include "io/scheduler.h"
+
+typedef struct Resolver Resolver;
+typedef struct CurlGlue CurlGlue;
+
+/* Counters of the daemon itself, written where things happen, read by the application check. */
+typedef struct Statistics {
+        uint64_t probes_active;
+        uint64_t probes_run;
+        uint64_t requests;
+        uint64_t journal_dropped;
+} Statistics;
+
+typedef struct Runtime {
+        sd_event *event;
+        Reactor *reactor;
+        Scheduler *scheduler;
+        Resolver *resolver;
+        CurlGlue *curl; /* made by runtime_curl() when the first check needs it */
+        Statistics statistics;
+} Runtime;
+
+int runtime_new(Runtime **ret);
+Runtime *runtime_free(Runtime *runtime);
+
+/* The shared libcurl multi handle, made at first use. Returns 0 or a negative errno. */
+int runtime_curl(Runtime *runtime, CurlGlue **ret);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "io/scheduler.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/timerfd.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+
+#define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
+
+struct Scheduler {
+        int timer_fd;
+        IoSource io;
+        /* A binary heap, the earliest at 1; index 0 is not used. */
+        Timer **heap;
+        size_t n_timers;
+        size_t allocated;
+        uint64_t armed_usec; /* what the timerfd is set to, 0 for off */
+        bool dispatching;
+        /* The worst lateness of this window and of the one before. */
+        uint64_t lag_usec, previous_lag_usec, lag_window_usec;
+};
+
+static void heap_place(Scheduler *scheduler, Timer *timer, size_t position) {
+        scheduler->heap[position] = timer;
+        timer->position = position;
+}
+
+static void heap_sift(Scheduler *scheduler, Timer *timer, size_t position) {
+        Timer **heap = scheduler->heap;
+        size_t child;
+
+        for (; position > 1 && heap[position / 2]->due_usec > timer->due_usec; position /= 2)
+                heap_place(scheduler, heap[position / 2], position);
+        for (; (child = 2 * position) <= scheduler->n_timers; position = child) {
+                if (child < scheduler->n_timers && heap[child + 1]->due_usec < heap[child]->due_usec)
+                        child++;
+                if (heap[child]->due_usec >= timer->due_usec)
+                        break;
+                heap_place(scheduler, heap[child], position);
+        }
+        heap_place(scheduler, timer, position);
+}
+
+static void heap_remove(Scheduler *scheduler, Timer *timer) {
+        size_t position = timer->position;
+        Timer *last = scheduler->heap[scheduler->n_timers--];
+
+        timer->position = 0;
+        if (last != timer)
+                heap_sift(scheduler, last, position);
+}
+
+static void scheduler_set_timer(Scheduler *scheduler) {
+        uint64_t due_usec = scheduler->n_timers > 0 ? scheduler->heap[1]->due_usec : 0;
+        struct itimerspec when = {};
+
+        if (scheduler->dispatching || due_usec == scheduler->armed_usec)
+                return;
+        when.it_value.tv_sec = (time_t) (due_usec / USEC_PER_SEC);
+        when.it_value.tv_nsec = (long) (due_usec % USEC_PER_SEC * 1000);
+        (void) timerfd_settime(scheduler->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+        scheduler->armed_usec = due_usec;
+}
+
+static void scheduler_note_lag(Scheduler *scheduler, uint64_t lag_usec, uint64_t now_usec) {
+        if (now_usec - scheduler->lag_window_usec >= LAG_WINDOW_USEC) {
+                scheduler->previous_lag_usec =
+                                now_usec - scheduler->lag_window_usec >= 2 * LAG_WINDOW_USEC
+                                                ? 0
+                                                : scheduler->lag_usec;
+                scheduler->lag_usec = 0;
+                scheduler->lag_window_usec = now_usec;
+        }
+        if (lag_usec > scheduler->lag_usec)
+                scheduler->lag_usec = lag_usec;
+}
+
+static void scheduler_on_tick(IoSource *source, uint32_t revents, void *userdata) {
+        Scheduler *scheduler = userdata;
+        uint64_t expirations, now_usec;
+        Timer *timer;
+
+        (void) revents;
+        if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+                return;
+        scheduler->armed_usec = 0;
+        scheduler->dispatching = true;
+        /* A timer re-armed in its handler is due in a later tick: this ends. */
+        now_usec = now_monotonic_usec();
+        while (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec <= now_usec) {
+                timer = scheduler->heap[1];
+                heap_remove(scheduler, timer);
+                scheduler_note_lag(scheduler, now_monotonic_usec() - timer->due_usec, now_usec);
+                timer->on_elapse(timer, timer->userdata);
+        }
+        scheduler->dispatching = false;
+        scheduler_set_timer(scheduler);
+}
+
+Scheduler *scheduler_free(Scheduler *scheduler) {
+        if (!scheduler)
+                return NULL;
+        assert(scheduler->n_timers == 0);
+        io_source_remove(&scheduler->io);
+        fd_close(scheduler->timer_fd);
+        free(scheduler->heap);
+        free(scheduler);
+        return NULL;
+}
+DEFINE_CLEANUP(Scheduler, scheduler_free)
+
+int scheduler_new(Reactor *reactor, Scheduler **ret) {
+        _cleanup_(scheduler_freep) Scheduler *scheduler = calloc(1, sizeof(Scheduler));
+        int r;
+
+        if (!scheduler)
+                return -ENOMEM;
+        scheduler->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (scheduler->timer_fd < 0)
+                return -errno;
+        r = io_source_add(&scheduler->io, reactor, scheduler->timer_fd, EPOLLIN, scheduler_on_tick,
+                          scheduler);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(scheduler);
+        return 0;
+}
+
+void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void *userdata) {
+        *timer = (Timer){ .scheduler = scheduler, .on_elapse = on_elapse, .userdata = userdata };
+}
+
+int timer_arm_at(Timer *timer, uint64_t due_usec) {
+        Scheduler *scheduler = timer->scheduler;
+        size_t position = timer->position;
+
+        due_usec = (due_usec + SCHEDULER_TICK_USEC - 1) / SCHEDULER_TICK_USEC * SCHEDULER_TICK_USEC;
+        if (position == 0) {
+                if (scheduler->n_timers + 2 > scheduler->allocated) {
+                        size_t allocated = scheduler->allocated ? 2 * scheduler->allocated : 64;
+                        Timer **heap = reallocarray(scheduler->heap, allocated, sizeof(Timer *));
+                        if (!heap)
+                                return -ENOMEM;
+                        scheduler->heap = heap;
+                        scheduler->allocated = allocated;
+                }
+                position = ++scheduler->n_timers;
+        }
+        timer->due_usec = due_usec;
+        heap_sift(scheduler, timer, position);
+        scheduler_set_timer(scheduler);
+        return 0;
+}
+
+int timer_arm_after(Timer *timer, uint64_t delay_usec) {
+        return timer_arm_at(timer, now_monotonic_usec() + delay_usec);
+}
+
+void timer_disarm(Timer *timer) {
+        if (timer->position == 0)
+                return;
+        heap_remove(timer->scheduler, timer);
+        /* The timerfd stays as it is: one needless wake-up is cheaper than a system call here. */
+}
+
+uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec) {
+        uint64_t lag_usec = 0;
+
+        if (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec < now_usec)
+                lag_usec = now_usec - scheduler->heap[1]->due_usec;
+        scheduler_note_lag(scheduler, lag_usec, now_usec);
+        return scheduler->lag_usec > scheduler->previous_lag_usec ? scheduler->lag_usec
+                                                                  : scheduler->previous_lag_usec;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Every timer of the daemon behind one timerfd. Due times are rounded up to a tick of 10 ms, so
+ * that what is due together costs one wake-up; a wake-up is what an idle daemon costs.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/reactor.h"
+
+#define SCHEDULER_TICK_USEC UINT64_C(10000)
+
+typedef struct Scheduler Scheduler;
+typedef struct Timer Timer;
+typedef void (*TimerHandler)(Timer *timer, void *userdata);
+
+/* Embedded in its owner. Set up once with timer_init(); disarm before the owner goes. */
+struct Timer {
+        Scheduler *scheduler;
+        TimerHandler on_elapse;
+        void *userdata;
+        uint64_t due_usec;
+        size_t position; /* 1-based place in the heap, 0 while not armed */
+};
+
+int scheduler_new(Reactor *reactor, Scheduler **ret);
+Scheduler *scheduler_free(Scheduler *scheduler);
+
+void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void *userdata);
+/* One shot, at a time of CLOCK_MONOTONIC; arming again moves it. Returns 0 or -ENOMEM. */
+int timer_arm_at(Timer *timer, uint64_t due_usec);
+int timer_arm_after(Timer *timer, uint64_t delay_usec);
+void timer_disarm(Timer *timer);
+static inline bool timer_is_armed(const Timer *timer) {
+        return timer->position > 0;
+}
+
+/*
+ * How late timers ran: the worst in the last ten seconds or so, including one that is overdue
+ * now. This is the loop's lag as every check feels it.
+ */
+uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec);

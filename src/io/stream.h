@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One byte stream to host:port or a unix socket, in the clear or in TLS (then by libcurl's
+ * CURLOPT_CONNECT_ONLY, so that no TLS code is ours). Resolves names off the loop and tries every
+ * address in turn. Has no time-out: its owner's deadline calls stream_close().
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "io/runtime.h"
+
+typedef struct Stream Stream;
+
+/* Where to connect. Texts are borrowed and outlive the stream. */
+typedef struct StreamTarget {
+        const char *path; /* of a unix socket; NULL for host and port */
+        const char *host;
+        uint16_t port;
+        bool tls;
+        const char *server_name; /* for TLS; NULL: host */
+        const char *ca_file;     /* NULL: the system's */
+} StreamTarget;
+
+typedef enum StreamEvent {
+        STREAM_CONNECTED,
+        STREAM_READABLE, /* bytes, or the end of the stream: read tells */
+        STREAM_WRITABLE, /* after a short write */
+        STREAM_FAILED,   /* could not connect; stream_error() says why */
+} StreamEvent;
+
+/* Never called from inside stream_open(). May close the stream. */
+typedef void (*StreamHandler)(Stream *stream, StreamEvent event, void *userdata);
+
+/* Starts to connect. Returns 0 and the stream, or a negative errno. */
+int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_event,
+                void *userdata, Stream **ret);
+/* Closes at once, whatever is under way. Accepts NULL, returns NULL. */
+Stream *stream_close(Stream *stream);
+
+/* Bytes read, 0 at the end of the stream, -EAGAIN if there are none yet, or a negative errno. */
+ssize_t stream_read(Stream *stream, void *buffer, size_t size);
+/* Bytes taken, possibly fewer than size (then STREAM_WRITABLE follows), or a negative errno. */
+ssize_t stream_write(Stream *stream, const void *data, size_t size);
+
+/* What went wrong, for people: "connecting to 127.0.0.1:6379: Connection refused". */
+const char *stream_error(const Stream *stream);
+/* The stage a deadline fell into, for people: "resolving db1", "connecting to 127.0.0.1:6379". */
+const char *stream_stage(const Stream *stream);
