@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The current state as JSON: what /health and its kin answer. Only reads. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "check/check-set.h"
+
+/* What there is to render, owned by the manager; its address stays the same over reloads. */
+typedef struct HealthView {
+        CheckSet checks;
+        uint64_t generation;   /* grows with every result and every reload */
+        uint64_t instance;     /* random, so that ETags of two runs differ */
+        uint64_t started_usec; /* CLOCK_MONOTONIC, for the uptime */
+} HealthView;
+
+/*
+ * Each renders one body to a new string. details: whether the reader may see more than statuses.
+ * group NULL: every check. Returns 0 or -ENOMEM.
+ */
+int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
+                        char **ret_text, size_t *ret_length);
+int health_json_check(const HealthView *view, const Check *check, bool details, uint64_t now_usec,
+                      char **ret_text, size_t *ret_length);
+int health_json_live(char **ret_text, size_t *ret_length);
+/* ready: {"status":"ready",...}; else {"detail":"Service not ready","failing":[...]}. */
+int health_json_ready(const HealthView *view, uint64_t now_usec, char **ret_text,
+                      size_t *ret_length);
+
+/* Whether a host, group or check in this status is worth 200 (or 503). */
+static inline bool health_is_ok(Status status) {
+        return status_passes(status);
+}
