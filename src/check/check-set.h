@@ -16,6 +16,9 @@ int check_set_add(CheckSet *set, Check *check);
 void check_set_sort(CheckSet *set);
 Check *check_set_find(const CheckSet *set, const char *name);
 
+/* Whether every check that can run has had a result. */
+bool check_set_is_checked(const CheckSet *set);
+
 /* group NULL: every check. */
 bool check_in_group(const Check *check, const char *group);
 bool check_set_has_group(const CheckSet *set, const char *group);

@@ -37,7 +37,8 @@ struct Check {
         Timer run_timer;
         Timer deadline_timer;
         bool running;
-        bool run_again;       /* asked to run at once while running */
+        bool runs_early;      /* the next run was moved forward by check_run_soon() */
+        bool ran_early;       /* the last run was */
         uint64_t started_usec;
         uint64_t runs;
 

@@ -3,9 +3,10 @@
 
 /*
  * "queue_size >= 1000 and consumers == 0", judged against a sample's details. A value may have a
- * unit where that is plain: 85%, 10K, 1.5G (powers of 1024).
+ * unit where that is plain: 85%, 10K, 1.5G (powers of 1024). Every sample has a "duration_ms".
  */
 
+#include "base/string-util.h"
 #include "check/sample.h"
 
 typedef struct Condition Condition;
@@ -24,8 +25,11 @@ typedef enum ConditionResult {
 int condition_parse(const char *text, Condition **ret, char **ret_why);
 Condition *condition_free(Condition *condition);
 
-/* The text as it was written, white space normalised. */
+/* The text as it was written. */
 const char *condition_text(const Condition *condition);
+
+/* Appends the names of the details it asks for. Returns 0 or -ENOMEM. */
+int condition_add_names(const Condition *condition, StringList *names);
 
 /*
  * Judges. For anything but CONDITION_FALSE *ret_reason says it for people, to a new string that

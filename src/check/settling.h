@@ -21,6 +21,7 @@ typedef struct Settling {
         uint64_t failed;     /* bit n: the n-th last result was unhealthy or error */
         uint64_t internal;   /* bit n: it was an error of ours, which is no verdict on the dependency */
         uint64_t degraded;   /* bit n: it was degraded */
+        uint64_t failures;   /* how many of the latest results in a row failed */
 } Settling;
 
 /*
@@ -29,6 +30,3 @@ typedef struct Settling {
  * unhealthy only if none of them was an error of ours.
  */
 bool settling_push(Settling *settling, Status result);
-
-/* How many of the latest results in a row failed, at most SETTLING_RESULTS_MAX. */
-unsigned settling_failures(const Settling *settling);

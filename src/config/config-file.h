@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/string-util.h"
 
 /* One mistake: "file:line: text". The text says what is wrong and what was probably meant. */
@@ -34,7 +35,8 @@ int config_problem_format(const ConfigProblem *problem, char **ret);
 
 typedef struct ConfigEntry {
         const char *file; /* owned by the ConfigFile's paths */
-        unsigned line;
+        unsigned line;         /* where the assignment starts */
+        unsigned section_line; /* where its section's header stands */
         char *section;
         char *key;
         char *value; /* stripped; "" resets */
@@ -46,17 +48,25 @@ typedef struct ConfigFile {
         StringList paths; /* the main file (if there is one), then the drop-ins, as read */
         ConfigEntry *entries;
         size_t n_entries;
+        /* What the search found wrong while reading it: that part of the problems it was given. */
+        size_t first_problem, n_problems;
 } ConfigFile;
 
+/* Overwrites the values before it frees them: any may be a secret. */
 ConfigFile *config_file_free(ConfigFile *file);
+DEFINE_CLEANUP(ConfigFile, config_file_free)
 
 /*
  * Parses one text and appends its entries. path is copied. Problems: garbage before a section,
- * a line without "=", a bad section header, NUL or invalid UTF-8, a line over 64 KiB.
+ * a line without "=", a bad section header or key, invalid UTF-8 outside comments, a line (with
+ * those it is continued by) over 64 KiB; a NUL also ends the reading. The texts repeat no values.
  * Returns 0 (with or without problems) or -ENOMEM.
  */
 int config_file_parse(ConfigFile *file, const char *path, const char *text, size_t size,
                       ConfigProblems *problems);
 
-/* Opens, bounds (1 MiB) and parses a regular file; what cannot be read is a problem, not an error. */
+/*
+ * Opens, bounds (1 MiB) and parses a regular file; what cannot be read is a problem, not an error.
+ * Adds path to the file's paths in any case. Returns 0 or -ENOMEM.
+ */
 int config_file_read(ConfigFile *file, const char *path, ConfigProblems *problems);

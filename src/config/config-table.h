@@ -20,13 +20,15 @@
 typedef enum ConfigFlags {
         CONFIG_SECRET = 1 << 0,     /* the value is never shown, not even in an error text */
         CONFIG_CREDENTIAL = 1 << 1, /* the value may be "credential:NAME" */
+        CONFIG_LIST = 1 << 2,       /* for parsers of your own that append: see ConfigParser */
 } ConfigFlags;
 
 typedef struct ConfigKey ConfigKey;
 
 /*
- * Reads value into *field. A list parser is called with "" to empty the list; the others never
- * see "". On -EINVAL it may set *ret_why (owned by the caller afterwards): what is wrong and what
+ * Reads value into *field. A list parser (config_parse_words, config_parse_lines, or any of a key
+ * with CONFIG_LIST) is called with "" to empty the list; the others never see "". On -EINVAL the
+ * field is as before and it may set *ret_why (owned by the caller afterwards): what is wrong and what
  * to write instead, without repeating the value. Returns 0, -EINVAL or -ENOMEM.
  */
 typedef int (*ConfigParser)(const ConfigKey *key, const char *value, void *field, char **ret_why);
@@ -52,9 +54,9 @@ typedef struct ConfigRange {
 int config_parse_unsigned(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: uint64_t, microseconds; data: NULL or const ConfigRange * in microseconds. */
 int config_parse_span(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: uint64_t, bytes; K M G T are powers of 1024. */
+/* field: uint64_t, bytes; K M G T are powers of 1024. data: NULL or const ConfigRange *. */
 int config_parse_size(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: StringList; words appended. */
+/* field: StringList; words appended, split at white space: there is no quoting. */
 int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: StringList; the whole value appended as one item. */
 int config_parse_lines(const ConfigKey *key, const char *value, void *field, char **ret_why);
@@ -71,14 +73,15 @@ typedef struct ConfigSection {
 typedef struct ConfigContext {
         ConfigProblems *problems;
         const char *credentials_directory; /* NULL: none */
-        bool verify_only;      /* a credential that is not there is no problem */
+        bool verify_only; /* without a directory, credentials are taken to be there */
         StringList secrets;    /* every secret value met, for redaction; owned by whoever set it up */
 } ConfigContext;
 
 /*
  * Applies a file's entries to its sections. Unknown sections and keys are problems that name the
- * nearest known one; keys beginning with "X-" are ignored, as systemd does. Every entry is tried,
- * whatever else is broken. Returns 0 (with or without problems) or -ENOMEM.
+ * nearest known one; sections and keys beginning with "X-" are ignored, as systemd does. Every
+ * entry is tried, whatever else is broken. Problem texts repeat no secret and nothing of a
+ * credential. Returns 0 (with or without problems) or -ENOMEM.
  */
 int config_apply(const ConfigFile *file, const ConfigSection *sections, size_t n_sections,
                  ConfigContext *context);

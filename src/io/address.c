@@ -2,6 +2,7 @@
 
 #include "io/address.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +31,25 @@ static int port_parse(const char *text, uint16_t *ret) {
                 return -EINVAL;
         *ret = (uint16_t) port;
         return 0;
+}
+
+/* A host name, or a numeric address when there are colons in it. Underscores do occur. */
+static bool host_is_valid(const char *host) {
+        char numeric[INET6_ADDRSTRLEN];
+        struct in6_addr address;
+        size_t length;
+
+        if (!strchr(host, ':')) {
+                length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789.-_");
+                return host[length] == '\0';
+        }
+        length = strcspn(host, "%");
+        if (length >= sizeof(numeric))
+                return false;
+        memcpy(numeric, host, length);
+        numeric[length] = '\0';
+        return inet_pton(AF_INET6, numeric, &address) == 1;
 }
 
 int address_parse(const char *text, uint16_t default_port, Address *ret) {
@@ -71,6 +91,10 @@ int address_parse(const char *text, uint16_t default_port, Address *ret) {
         address.host = strndup(host, length);
         if (!address.host)
                 return -ENOMEM;
+        if (!host_is_valid(address.host)) {
+                address_done(&address);
+                return -EINVAL;
+        }
         *ret = address;
         return 0;
 }

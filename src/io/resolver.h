@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "io/reactor.h"
+#include "io/scheduler.h"
 
 #define RESOLVER_ADDRESSES_MAX 8
 
@@ -38,7 +39,7 @@ typedef struct ResolverAnswer {
 /* The answer is valid during the call only. The query is gone when this is called. */
 typedef void (*ResolverHandler)(const ResolverAnswer *answer, void *userdata);
 
-int resolver_new(Reactor *reactor, Resolver **ret);
+int resolver_new(Reactor *reactor, Scheduler *scheduler, Resolver **ret);
 /* Does not wait for look-ups under way: their threads end by themselves. */
 Resolver *resolver_free(Resolver *resolver);
 
@@ -47,6 +48,9 @@ bool resolver_parse_numeric(const char *host, ResolvedAddress *ret);
 
 /*
  * Looks host up; on_answer is always called later from the loop, never from inside this call.
+ * Numeric addresses, and names found in the last five seconds, are answered without a look-up.
+ * If the name server fails or does not answer within a second, what was found in the last ten
+ * minutes is the answer. "No such name" is an answer, not a failure of the name server.
  * The caller bounds the wait by its own deadline and resolver_query_cancel().
  * Returns 0 and the query, or a negative errno.
  */

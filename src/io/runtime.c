@@ -36,7 +36,7 @@ int runtime_new(Runtime **ret) {
         r = scheduler_new(runtime->reactor, &runtime->scheduler);
         if (r < 0)
                 return r;
-        r = resolver_new(runtime->reactor, &runtime->resolver);
+        r = resolver_new(runtime->reactor, runtime->scheduler, &runtime->resolver);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(runtime);

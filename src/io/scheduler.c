@@ -89,7 +89,7 @@ static void scheduler_on_tick(IoSource *source, uint32_t revents, void *userdata
                 return;
         scheduler->armed_usec = 0;
         scheduler->dispatching = true;
-        /* A timer re-armed in its handler is due in a later tick: this ends. */
+        /* A timer re-armed in its handler is due after now_usec: this ends. */
         now_usec = now_monotonic_usec();
         while (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec <= now_usec) {
                 timer = scheduler->heap[1];
@@ -134,11 +134,10 @@ void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void
         *timer = (Timer){ .scheduler = scheduler, .on_elapse = on_elapse, .userdata = userdata };
 }
 
-int timer_arm_at(Timer *timer, uint64_t due_usec) {
+static int timer_place(Timer *timer, uint64_t due_usec) {
         Scheduler *scheduler = timer->scheduler;
         size_t position = timer->position;
 
-        due_usec = (due_usec + SCHEDULER_TICK_USEC - 1) / SCHEDULER_TICK_USEC * SCHEDULER_TICK_USEC;
         if (position == 0) {
                 if (scheduler->n_timers + 2 > scheduler->allocated) {
                         size_t allocated = scheduler->allocated ? 2 * scheduler->allocated : 64;
@@ -156,8 +155,25 @@ int timer_arm_at(Timer *timer, uint64_t due_usec) {
         return 0;
 }
 
+int timer_arm_at(Timer *timer, uint64_t due_usec) {
+        uint64_t now_usec = now_monotonic_usec();
+
+        /* What was due in the past is due now: else it would count as lag, and 0 means "off". */
+        if (due_usec < now_usec)
+                due_usec = now_usec;
+        if (due_usec > UINT64_MAX - SCHEDULER_TICK_USEC)
+                due_usec = UINT64_MAX - SCHEDULER_TICK_USEC;
+        due_usec = (due_usec + SCHEDULER_TICK_USEC - 1) / SCHEDULER_TICK_USEC * SCHEDULER_TICK_USEC;
+        return timer_place(timer, due_usec);
+}
+
 int timer_arm_after(Timer *timer, uint64_t delay_usec) {
-        return timer_arm_at(timer, now_monotonic_usec() + delay_usec);
+        uint64_t now_usec = now_monotonic_usec();
+
+        if (delay_usec == 0)
+                return timer_place(timer, now_usec);
+        return timer_arm_at(timer, delay_usec < UINT64_MAX - now_usec ? now_usec + delay_usec
+                                                                      : UINT64_MAX);
 }
 
 void timer_disarm(Timer *timer) {
@@ -167,12 +183,14 @@ void timer_disarm(Timer *timer) {
         /* The timerfd stays as it is: one needless wake-up is cheaper than a system call here. */
 }
 
-uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec) {
-        uint64_t lag_usec = 0;
+uint64_t scheduler_overdue_usec(const Scheduler *scheduler, uint64_t now_usec) {
+        if (scheduler->n_timers == 0 || scheduler->heap[1]->due_usec >= now_usec)
+                return 0;
+        return now_usec - scheduler->heap[1]->due_usec;
+}
 
-        if (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec < now_usec)
-                lag_usec = now_usec - scheduler->heap[1]->due_usec;
-        scheduler_note_lag(scheduler, lag_usec, now_usec);
+uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec) {
+        scheduler_note_lag(scheduler, scheduler_overdue_usec(scheduler, now_usec), now_usec);
         return scheduler->lag_usec > scheduler->previous_lag_usec ? scheduler->lag_usec
                                                                   : scheduler->previous_lag_usec;
 }

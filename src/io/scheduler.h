@@ -31,8 +31,12 @@ int scheduler_new(Reactor *reactor, Scheduler **ret);
 Scheduler *scheduler_free(Scheduler *scheduler);
 
 void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void *userdata);
-/* One shot, at a time of CLOCK_MONOTONIC; arming again moves it. Returns 0 or -ENOMEM. */
+/*
+ * One shot, at a time of CLOCK_MONOTONIC; arming again moves it. A time in the past is the next
+ * tick. Returns 0 or -ENOMEM.
+ */
 int timer_arm_at(Timer *timer, uint64_t due_usec);
+/* A delay of 0 is the next round of the loop, without waiting for a tick. */
 int timer_arm_after(Timer *timer, uint64_t delay_usec);
 void timer_disarm(Timer *timer);
 static inline bool timer_is_armed(const Timer *timer) {
@@ -44,3 +48,6 @@ static inline bool timer_is_armed(const Timer *timer) {
  * now. This is the loop's lag as every check feels it.
  */
 uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec);
+
+/* How overdue the earliest timer is at this moment. */
+uint64_t scheduler_overdue_usec(const Scheduler *scheduler, uint64_t now_usec);

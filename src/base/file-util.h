@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Small files of /proc and their like. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Reads a whole small file into buffer and ends it with NUL; what does not fit is cut off.
+ * Returns the length, or a negative errno.
+ */
+int file_read_small(const char *path, char *buffer, size_t size);
+
+/* How many entries of a directory begin with a digit (processes, descriptors). */
+int directory_count_numbers(const char *path, unsigned *ret_count);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check/check-set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void check_set_done(CheckSet *set) {
+        for (size_t i = 0; i < set->n_items; i++)
+                check_free(set->items[i]);
+        free(set->items);
+        *set = (CheckSet){};
+}
+
+int check_set_add(CheckSet *set, Check *check) {
+        Check **grown = set->items;
+
+        /* Doubles at every power of two: 10 000 checks are 14 allocations. */
+        if ((set->n_items & (set->n_items - 1)) == 0) {
+                grown = reallocarray(set->items, set->n_items ? 2 * set->n_items : 1,
+                                     sizeof(Check *));
+                if (!grown)
+                        return -ENOMEM;
+                set->items = grown;
+        }
+        set->items[set->n_items++] = check;
+        return 0;
+}
+
+static int compare_checks(const void *a, const void *b) {
+        return strcmp((*(Check *const *) a)->settings.name, (*(Check *const *) b)->settings.name);
+}
+
+void check_set_sort(CheckSet *set) {
+        if (set->n_items > 1)
+                qsort(set->items, set->n_items, sizeof(Check *), compare_checks);
+}
+
+static int compare_name(const void *name, const void *item) {
+        return strcmp(name, (*(Check *const *) item)->settings.name);
+}
+
+Check *check_set_find(const CheckSet *set, const char *name) {
+        Check **found = NULL;
+
+        if (set->n_items > 0)
+                found = bsearch(name, set->items, set->n_items, sizeof(Check *), compare_name);
+        return found ? *found : NULL;
+}
+
+bool check_set_is_checked(const CheckSet *set) {
+        for (size_t i = 0; i < set->n_items; i++)
+                if (set->items[i]->type && set->items[i]->checked_usec == 0)
+                        return false;
+        return true;
+}
+
+bool check_in_group(const Check *check, const char *group) {
+        return !group || string_list_contains(check->settings.groups, group);
+}
+
+bool check_set_has_group(const CheckSet *set, const char *group) {
+        for (size_t i = 0; i < set->n_items; i++)
+                if (check_in_group(set->items[i], group))
+                        return true;
+        return false;
+}
+
+Status check_set_status(const CheckSet *set, const char *group, uint64_t now_usec) {
+        Status overall = STATUS_HEALTHY;
+
+        for (size_t i = 0; i < set->n_items; i++) {
+                const Check *check = set->items[i];
+                Status status;
+
+                if (!check_in_group(check, group))
+                        continue;
+                status = check_status(check, now_usec);
+                if (!status_passes(status) && check->settings.required)
+                        return STATUS_UNHEALTHY;
+                if (status != STATUS_HEALTHY)
+                        overall = STATUS_DEGRADED;
+        }
+        return overall;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check/check-settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "check/probe.h"
+#include "check/settling.h"
+
+#define DEFAULT_INTERVAL_USEC       (30 * USEC_PER_SEC)
+#define DEFAULT_TIMEOUT_USEC        (5 * USEC_PER_SEC)
+#define DEFAULT_RETRY_INTERVAL_USEC (5 * USEC_PER_SEC)
+#define PROBLEMS_SHOWN              3
+
+static const ConfigRange interval_range = { 100 * USEC_PER_MSEC, 366 * USEC_PER_DAY };
+static const ConfigRange timeout_range = { 10 * USEC_PER_MSEC, USEC_PER_HOUR };
+static const ConfigRange results_range = { 1, SETTLING_RESULTS_MAX };
+
+static void condition_list_done(ConditionList *list) {
+        for (size_t i = 0; i < list->n_items; i++)
+                condition_free(list->items[i]);
+        free(list->items);
+        *list = (ConditionList){};
+}
+
+static int condition_list_add(ConditionList *list, const char *text, char **ret_why) {
+        Condition *condition, **grown;
+        int r;
+
+        grown = reallocarray(list->items, list->n_items + 1, sizeof(Condition *));
+        if (!grown)
+                return -ENOMEM;
+        list->items = grown;
+        r = condition_parse(text, &condition, ret_why);
+        if (r < 0)
+                return r;
+        grown[list->n_items++] = condition;
+        return 0;
+}
+
+/* Each line is an alternative; an empty one also drops the conditions of the type. */
+static int config_parse_condition(const ConfigKey *key, const char *value, void *field,
+                                  char **ret_why) {
+        ConditionList *list = field;
+
+        (void) key;
+        if (!*value) {
+                condition_list_done(list);
+                return 0;
+        }
+        return condition_list_add(list, value, ret_why);
+}
+
+static const ConfigKey check_keys[] = {
+        { "Type", config_parse_string, offsetof(CheckSettings, type_name) },
+        { "Description", config_parse_string, offsetof(CheckSettings, description) },
+        { "Interval", config_parse_span, offsetof(CheckSettings, interval_usec), &interval_range },
+        { "Timeout", config_parse_span, offsetof(CheckSettings, timeout_usec), &timeout_range },
+        { "RetryInterval", config_parse_span, offsetof(CheckSettings, retry_interval_usec),
+          &interval_range },
+        { "FailAfter", config_parse_unsigned, offsetof(CheckSettings, fail_after),
+          &results_range },
+        { "PassAfter", config_parse_unsigned, offsetof(CheckSettings, pass_after),
+          &results_range },
+        { "Required", config_parse_bool, offsetof(CheckSettings, required) },
+        { "Watchdog", config_parse_bool, offsetof(CheckSettings, watchdog) },
+        { "Groups", config_parse_words, offsetof(CheckSettings, groups) },
+        { "DegradedWhen", config_parse_condition, offsetof(CheckSettings, degraded_when) },
+        { "UnhealthyWhen", config_parse_condition, offsetof(CheckSettings, unhealthy_when) },
+        {},
+};
+
+static void check_settings_drop_instance(CheckSettings *settings) {
+        if (settings->instance && settings->type->done)
+                settings->type->done(settings->instance);
+        free(settings->instance);
+        settings->instance = NULL;
+        settings->type = NULL;
+}
+
+void check_settings_done(CheckSettings *settings) {
+        check_settings_drop_instance(settings);
+        free(settings->name);
+        free(settings->type_name);
+        free(settings->description);
+        free(settings->problem);
+        string_list_free(settings->groups);
+        condition_list_done(&settings->degraded_when);
+        condition_list_done(&settings->unhealthy_when);
+        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
+                string_free_secret(settings->secrets[i]);
+        free(settings->secrets);
+        *settings = (CheckSettings){};
+}
+
+/* Where the file itself stands, for what is wrong with it as a whole. */
+static const char *check_file_path(const ConfigFile *file) {
+        return file->paths ? file->paths[0] : file->name;
+}
+
+/* The type by Type=, or NULL with a problem that names the nearest one. */
+static const ProbeType *check_find_type(const ConfigFile *file, ProbeTypeFinder find_type,
+                                        const char *const *type_names, ConfigProblems *problems) {
+        const ConfigEntry *entry = config_file_find(file, "Check", "Type");
+        _cleanup_(text_buffer_done) TextBuffer known = {};
+        const ProbeType *type;
+        const char *nearest;
+
+        for (size_t i = 0; type_names[i]; i++)
+                text_buffer_printf(&known, " %s", type_names[i]);
+        if (!entry) {
+                config_problems_add(problems, check_file_path(file), 0,
+                                    "Type= is missing in [Check]; the types are:%s",
+                                    known.text ? known.text : "");
+                return NULL;
+        }
+        type = find_type(entry->value);
+        if (type)
+                return type;
+        nearest = string_nearest(entry->value, type_names);
+        config_problems_add(problems, entry->file, entry->line,
+                            "Type=%s: unknown type%s%s%s; the types are:%s", entry->value,
+                            nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                            nearest ? "\"?" : "", known.text ? known.text : "");
+        return NULL;
+}
+
+/* The instance and the conditions a check of this type starts with. */
+static int check_settings_set_type(CheckSettings *settings, const ProbeType *type) {
+        int r;
+
+        settings->instance = calloc(1, type->instance_size);
+        if (!settings->instance)
+                return -ENOMEM;
+        settings->type = type;
+        for (size_t i = 0; type->unhealthy_when && type->unhealthy_when[i]; i++) {
+                _cleanup_free_ char *why = NULL;
+                r = condition_list_add(&settings->unhealthy_when, type->unhealthy_when[i], &why);
+                if (r < 0)
+                        return r;
+        }
+        return type->init ? type->init(settings->instance) : 0;
+}
+
+static int check_settings_apply(CheckSettings *settings, const ConfigFile *file,
+                                ConfigContext *context) {
+        ConfigSection sections[] = {
+                { "Check", check_keys, settings },
+                { settings->type ? settings->type->section : NULL,
+                  settings->type ? settings->type->keys : NULL, settings->instance },
+        };
+        _cleanup_free_ ConfigEntry *entries = NULL;
+        ConfigFile known = *file;
+
+        if (settings->type)
+                return config_apply(file, sections, 2, context);
+        /* Whose the other sections are is not known: judge [Check] alone. */
+        entries = calloc(file->n_entries + 1, sizeof(ConfigEntry));
+        if (!entries)
+                return -ENOMEM;
+        known.entries = entries;
+        known.n_entries = 0;
+        for (size_t i = 0; i < file->n_entries; i++)
+                if (string_equal(file->entries[i].section, "Check"))
+                        entries[known.n_entries++] = file->entries[i];
+        return config_apply(&known, sections, 1, context);
+}
+
+static int condition_list_add_names(const ConditionList *list, StringList *names) {
+        int r;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                r = condition_add_names(list->items[i], names);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int check_settings_prepare(CheckSettings *settings, const ConfigFile *file,
+                                  Runtime *runtime, ConfigProblems *problems) {
+        _cleanup_(string_list_freep) StringList names = NULL;
+        ProbeSetup setup = { .runtime = runtime, .secrets = &settings->secrets };
+        int r;
+
+        if (!settings->type->prepare)
+                return 0;
+        r = condition_list_add_names(&settings->unhealthy_when, &names);
+        if (r < 0)
+                return r;
+        r = condition_list_add_names(&settings->degraded_when, &names);
+        if (r < 0)
+                return r;
+        setup.condition_names = names;
+        r = settings->type->prepare(settings->instance, &setup);
+        if (r == -EINVAL) {
+                config_problems_add(problems, check_file_path(file), 0, "%s",
+                                    setup.why ? setup.why : "the settings do not fit together");
+                r = 0;
+        }
+        free(setup.why);
+        return r;
+}
+
+static uint64_t check_settings_identity(const CheckSettings *settings, const ConfigFile *file) {
+        uint64_t hash = HASH_START;
+
+        for (size_t i = 0; i < file->n_entries; i++) {
+                hash = hash_add_string(hash, file->entries[i].section);
+                hash = hash_add_string(hash, file->entries[i].key);
+                hash = hash_add_string(hash, file->entries[i].value);
+        }
+        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
+                hash = hash_add_string(hash, settings->secrets[i]);
+        return hash;
+}
+
+/* The first mistakes as one text, for the endpoint and the journal. */
+static int check_settings_set_problem(CheckSettings *settings, const ConfigProblems *problems,
+                                      size_t first) {
+        _cleanup_(text_buffer_done) TextBuffer text = {};
+        size_t n = problems->n_items - first;
+        int r;
+
+        for (size_t i = first; i < problems->n_items && i < first + PROBLEMS_SHOWN; i++) {
+                _cleanup_free_ char *line = NULL;
+                r = config_problem_format(&problems->items[i], &line);
+                if (r < 0)
+                        return r;
+                text_buffer_printf(&text, "%s%s", i > first ? "; " : "", line);
+        }
+        if (n > PROBLEMS_SHOWN)
+                text_buffer_printf(&text, "; and %zu more (see healthd --verify)",
+                                   n - PROBLEMS_SHOWN);
+        return text_buffer_finish(&text, &settings->problem, NULL);
+}
+
+static uint64_t default_usec(uint64_t usec, uint64_t default_value, uint64_t most) {
+        if (usec > 0)
+                return usec;
+        return default_value < most ? default_value : most;
+}
+
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTypeFinder find_type,
+                        const char *const *type_names, Runtime *runtime, ConfigContext *context) {
+        _cleanup_(check_settings_done) CheckSettings loaded = {
+                .interval_usec = DEFAULT_INTERVAL_USEC,
+                .fail_after = 3,
+                .pass_after = 2,
+                .required = true,
+                .watchdog = true,
+        };
+        size_t first = context->problems->n_items;
+        const ProbeType *type;
+        int r;
+
+        loaded.name = strdup(file->name);
+        if (!loaded.name)
+                return -ENOMEM;
+        type = check_find_type(file, find_type, type_names, context->problems);
+        if (type) {
+                r = check_settings_set_type(&loaded, type);
+                if (r < 0)
+                        return r;
+        }
+        context->secrets = NULL;
+        r = check_settings_apply(&loaded, file, context);
+        loaded.secrets = TAKE_PTR(context->secrets);
+        if (r < 0)
+                return r;
+        /* Unless they are set, no probe outlasts its interval and no retry is slower than it. */
+        loaded.timeout_usec = default_usec(loaded.timeout_usec, DEFAULT_TIMEOUT_USEC,
+                                           loaded.interval_usec);
+        loaded.retry_interval_usec = default_usec(loaded.retry_interval_usec,
+                                                  DEFAULT_RETRY_INTERVAL_USEC,
+                                                  loaded.interval_usec);
+        if (loaded.type) {
+                r = check_settings_prepare(&loaded, file, runtime, context->problems);
+                if (r < 0)
+                        return r;
+        }
+        loaded.identity = check_settings_identity(&loaded, file);
+        if (context->problems->n_items > first) {
+                r = check_settings_set_problem(&loaded, context->problems, first);
+                if (r < 0)
+                        return r;
+                check_settings_drop_instance(&loaded);
+        }
+        *settings = loaded;
+        loaded = (CheckSettings){};
+        return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check/check.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "check/judge.h"
+#include "check/probe.h"
+
+#define FIRST_RUN_WITHIN_USEC USEC_PER_SEC
+#define STALE_INTERVALS       3
+#define JITTER_PERCENT        5
+
+static void check_on_timer(Timer *timer, void *userdata);
+static void check_on_deadline(Timer *timer, void *userdata);
+
+Check *check_free(Check *check) {
+        if (!check)
+                return NULL;
+        if (check->running) {
+                check->type->cancel(check->instance, &check->sample);
+                check->runtime->statistics.probes_active--;
+        }
+        timer_disarm(&check->run_timer);
+        timer_disarm(&check->deadline_timer);
+        sample_done(&check->sample);
+        check_settings_done(&check->settings);
+        free(check->reason);
+        free(check);
+        return NULL;
+}
+
+int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer, void *userdata,
+              Check **ret) {
+        Check *check = calloc(1, sizeof(Check));
+
+        if (!check)
+                return -ENOMEM;
+        check->settings = *settings;
+        *settings = (CheckSettings){};
+        check->type = check->settings.type;
+        check->instance = check->settings.instance;
+        check->runtime = runtime;
+        check->observer = observer;
+        check->observer_userdata = userdata;
+        check->settling = (Settling){
+                .fail_after = check->settings.fail_after,
+                .pass_after = check->settings.pass_after,
+        };
+        check->since_usec = now_monotonic_usec();
+        check->since_realtime_usec = now_realtime_usec();
+        timer_init(&check->run_timer, runtime->scheduler, check_on_timer, check);
+        timer_init(&check->deadline_timer, runtime->scheduler, check_on_deadline, check);
+        *ret = check;
+        return 0;
+}
+
+/* 0 to 1, the same for the same name and number. */
+static double check_random(const Check *check, uint64_t number) {
+        uint64_t hash = hash_add_string(HASH_START, check->settings.name);
+
+        hash = hash_add(hash, &number, sizeof(number));
+        /* FNV's high bits are poor for short names: mix them once more. */
+        hash ^= hash >> 32;
+        hash *= UINT64_C(0x9e3779b97f4a7c15);
+        return (double) (hash >> 11) / 9007199254740992.0;
+}
+
+static uint64_t min_usec(uint64_t a, uint64_t b) {
+        return a < b ? a : b;
+}
+
+int check_arm(Check *check) {
+        uint64_t within_usec = min_usec(check->settings.interval_usec, FIRST_RUN_WITHIN_USEC);
+
+        if (!check->type)
+                return 0;
+        return timer_arm_after(&check->run_timer,
+                               (uint64_t) ((double) within_usec * check_random(check, 0)));
+}
+
+/* The pause until the next run; jitter only shortens it, so that detection is never late. */
+static uint64_t check_pause_usec(const Check *check) {
+        uint64_t pause_usec = check->settings.interval_usec;
+        double jitter = check_random(check, check->runs) * JITTER_PERCENT / 100;
+
+        /* The first runs come close together; the second ones take their place in the interval. */
+        if (check->runs == 1)
+                jitter = check_random(check, 1) / 2;
+        if (!status_passes(check->last_status) && check->settling.status != STATUS_UNHEALTHY &&
+            check->settling.status != STATUS_ERROR)
+                pause_usec = min_usec(pause_usec, check->settings.retry_interval_usec);
+        return (uint64_t) ((double) pause_usec * (1 - jitter));
+}
+
+static void check_arm_next(Check *check) {
+        uint64_t now_usec = now_monotonic_usec();
+        uint64_t due_usec = check->started_usec + check_pause_usec(check);
+
+        /* A probe that took longer than its interval must not chase itself. */
+        if (due_usec < now_usec + SCHEDULER_TICK_USEC)
+                due_usec = now_usec + SCHEDULER_TICK_USEC;
+        /* Out of memory here: the check goes stale, and that is seen by everyone who asks. */
+        (void) timer_arm_at(&check->run_timer, due_usec);
+}
+
+static void check_on_timer(Timer *timer, void *userdata) {
+        Check *check = userdata;
+        int r;
+
+        (void) timer;
+        assert(!check->running);
+        check->running = true;
+        check->ran_early = check->runs_early;
+        check->runs_early = false;
+        check->runs++;
+        check->runtime->statistics.probes_active++;
+        check->runtime->statistics.probes_run++;
+        check->started_usec = now_monotonic_usec();
+        (void) timer_arm_at(&check->deadline_timer, check_deadline_usec(check));
+        r = check->type->start(check->instance, check);
+        if (r < 0) {
+                _cleanup_(sample_done) Sample sample = {};
+                sample_fail_internal(&sample, "healthd could not start the probe: %s",
+                                     strerror(-r));
+                check_report(check, &sample);
+        }
+}
+
+static void check_on_deadline(Timer *timer, void *userdata) {
+        _cleanup_(sample_done) Sample sample = {};
+        Check *check = userdata;
+        char span[64];
+
+        (void) timer;
+        check->type->cancel(check->instance, &sample);
+        time_span_format(span, sizeof(span), check->settings.timeout_usec);
+        sample_fail(&sample, "timed out after %s%s%s", span, sample.error ? ": " : "",
+                    sample.error ? sample.error : "");
+        check_report(check, &sample);
+}
+
+void check_run_soon(Check *check) {
+        /* Once an interval: a server that ends every connection must not be hammered. */
+        if (check->running || check->runs_early || check->ran_early)
+                return;
+        check->runs_early = true;
+        (void) timer_arm_after(&check->run_timer, 0);
+}
+
+static void sample_redact(Sample *sample, const CheckSettings *settings) {
+        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++) {
+                string_redact(sample->error, settings->secrets[i]);
+                for (size_t j = 0; j < sample->n_details; j++)
+                        if (sample->details[j].type == DETAIL_STRING)
+                                string_redact(sample->text + sample->details[j].string,
+                                              settings->secrets[i]);
+        }
+}
+
+/* Keeps the new sample and gives the old one's memory back to the probe for its next run. */
+static void check_keep_sample(Check *check, Sample *sample) {
+        Sample previous = check->sample;
+
+        check->sample = *sample;
+        sample_reset(&previous);
+        *sample = previous;
+}
+
+void check_report(Check *check, Sample *sample) {
+        uint64_t now_usec = now_monotonic_usec();
+        Status previous = check->settling.status;
+        Transition transition;
+        bool changed;
+
+        assert(check->running);
+        check->running = false;
+        check->runtime->statistics.probes_active--;
+        timer_disarm(&check->deadline_timer);
+        sample->duration_usec = now_usec - check->started_usec;
+        sample_redact(sample, &check->settings);
+        check_keep_sample(check, sample);
+
+        free(check->reason);
+        check->last_status = judge_sample(&check->settings, &check->sample, &check->reason);
+        changed = settling_push(&check->settling, check->last_status);
+        check->checked_usec = now_usec;
+        check->checked_realtime_usec = now_realtime_usec();
+        transition = (Transition){
+                .previous = previous,
+                .status = check->settling.status,
+                .reason = check->reason,
+                .previous_usec = now_usec - check->since_usec,
+        };
+        if (changed) {
+                check->since_usec = now_usec;
+                check->since_realtime_usec = check->checked_realtime_usec;
+        }
+        check_arm_next(check);
+        check->observer(check, changed ? &transition : NULL, check->observer_userdata);
+}
+
+uint64_t check_deadline_usec(const Check *check) {
+        return check->started_usec + check->settings.timeout_usec;
+}
+
+Status check_status(const Check *check, uint64_t now_usec) {
+        uint64_t interval_usec = check->settings.interval_usec;
+
+        if (!check->type)
+                return STATUS_ERROR;
+        /* A probe may take its whole time-out, whatever the interval. */
+        if (interval_usec < check->settings.timeout_usec)
+                interval_usec = check->settings.timeout_usec;
+        if (check->checked_usec > 0 &&
+            now_usec > check->checked_usec + STALE_INTERVALS * interval_usec)
+                return STATUS_UNKNOWN;
+        return check->settling.status;
+}
+
+bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
+        /* A restart mends no typo: a broken file is reported, not answered with restarts. */
+        if (!check->type || !check->settings.watchdog || check->checked_usec == 0)
+                return true;
+        /* Nothing is settled yet: no verdict to withhold it for. */
+        if (check->settling.status == STATUS_UNKNOWN)
+                return true;
+        return status_passes(check_status(check, now_usec));
+}
+
+uint64_t check_next_usec(const Check *check) {
+        return timer_is_armed(&check->run_timer) ? check->run_timer.due_usec : 0;
+}

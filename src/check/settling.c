@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check/settling.h"
+
+#include <assert.h>
+
+/* The n newest results. */
+static uint64_t newest(unsigned n) {
+        return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+static Status settling_judge(const Settling *settling, Status result) {
+        uint64_t worsening = newest(settling->fail_after);
+        uint64_t improving = newest(settling->pass_after);
+        uint64_t not_healthy = settling->failed | settling->degraded;
+        bool all_failed = (settling->failed & worsening) == worsening;
+        uint64_t internal = settling->internal & worsening;
+
+        switch (settling->status) {
+        case STATUS_UNKNOWN:
+                if (status_passes(result))
+                        return result;
+                break;
+        case STATUS_HEALTHY:
+        case STATUS_DEGRADED:
+                break;
+        case STATUS_UNHEALTHY:
+        case STATUS_ERROR:
+                if ((settling->failed & improving) == 0)
+                        return settling->degraded & improving ? STATUS_DEGRADED : STATUS_HEALTHY;
+                /* Failing still; but whose failure it is may have become clear. */
+                if (all_failed && internal == 0)
+                        return STATUS_UNHEALTHY;
+                if (all_failed && internal == worsening)
+                        return STATUS_ERROR;
+                return settling->status;
+        case _STATUS_MAX:
+                break;
+        }
+        if (all_failed)
+                return internal ? STATUS_ERROR : STATUS_UNHEALTHY;
+        if (settling->status == STATUS_HEALTHY && (not_healthy & worsening) == worsening)
+                return STATUS_DEGRADED;
+        if (settling->status == STATUS_DEGRADED && (not_healthy & improving) == 0)
+                return STATUS_HEALTHY;
+        return settling->status;
+}
+
+bool settling_push(Settling *settling, Status result) {
+        bool failed = !status_passes(result);
+        Status status;
+
+        assert(result != STATUS_UNKNOWN);
+        settling->failed = settling->failed << 1 | failed;
+        settling->internal = settling->internal << 1 | (result == STATUS_ERROR);
+        settling->degraded = settling->degraded << 1 | (result == STATUS_DEGRADED);
+        settling->failures = failed ? settling->failures + 1 : 0;
+        status = settling_judge(settling, result);
+        if (status == settling->status)
+                return false;
+        settling->status = status;
+        return true;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* healthd: arguments, settings, run. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "manager.h"
+#include "settings.h"
+
+static bool arg_verify = false;
+static ManagerOptions arg_options = {};
+
+static int help(void) {
+        printf("healthd [OPTIONS...]\n\n"
+               "Checks what this host depends on, tells who asks, and feeds systemd's watchdog only\n"
+               "while all is well.\n\n"
+               "  -h --help              Show this help\n"
+               "     --version           Show the version\n"
+               "     --verify            Read the configuration, say what is wrong with it, and exit\n"
+               "     --config-dir=DIR    Read this directory instead of " HEALTHD_CONFIG_PATH "\n"
+               "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd passes;\n"
+               "                         may be given more than once\n\n"
+               "Configuration: man 5 healthd.conf, man 5 healthd.check. Signals: SIGHUP reloads.\n");
+        return 0;
+}
+
+/* Returns 1 to go on, 0 when all is said, or a negative errno. */
+static int parse_arguments(int argc, char *argv[]) {
+        enum {
+                ARG_VERSION = 0x100,
+                ARG_VERIFY,
+                ARG_CONFIG_DIR,
+                ARG_LISTEN,
+        };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { "verify", no_argument, NULL, ARG_VERIFY },
+                { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
+                { "listen", required_argument, NULL, ARG_LISTEN },
+                {},
+        };
+        int c, r = 0;
+
+        while (r >= 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        return help();
+                case ARG_VERSION:
+                        printf("healthd " HEALTHD_VERSION "\n");
+                        return 0;
+                case ARG_VERIFY:
+                        arg_verify = true;
+                        break;
+                case ARG_CONFIG_DIR:
+                        r = string_list_add(&arg_options.directories, optarg);
+                        break;
+                case ARG_LISTEN:
+                        r = string_list_add(&arg_options.listen, optarg);
+                        break;
+                default:
+                        return -EINVAL;
+                }
+        if (r < 0)
+                return r;
+        if (optind < argc) {
+                log_error("Unexpected argument \"%s\"; see healthd --help.", argv[optind]);
+                return -EINVAL;
+        }
+        if (arg_options.directories)
+                return 1;
+        r = string_list_add_words(&arg_options.directories, HEALTHD_CONFIG_PATH);
+        return r < 0 ? r : 1;
+}
+
+/* libpq takes host, user and password from PG* where a check does not name them: never by accident. */
+static void clean_environment(void) {
+        for (char **variable = environ; *variable;) {
+                _cleanup_free_ char *name = NULL;
+
+                if (!string_after_prefix(*variable, "PG")) {
+                        variable++;
+                        continue;
+                }
+                name = strndup(*variable, strcspn(*variable, "="));
+                if (!name || unsetenv(name) < 0)
+                        variable++;
+        }
+}
+
+static int verify(void) {
+        _cleanup_(settings_done) Settings settings = {};
+        int r;
+
+        r = settings_load(arg_options.directories, NULL, &settings);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < settings.problems.n_items; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                r = config_problem_format(&settings.problems.items[i], &text);
+                if (r < 0)
+                        return r;
+                log_error("%s", text);
+        }
+        return settings.problems.n_items > 0 ? -EBADMSG : 0;
+}
+
+static int run(void) {
+        _cleanup_(manager_freep) Manager *manager = NULL;
+        _cleanup_free_ char *error = NULL;
+        sigset_t signals;
+        int r;
+
+        signal(SIGPIPE, SIG_IGN);
+        /* Before any thread: they are read from the loop. */
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+
+        r = manager_new(&arg_options, &manager, &error);
+        if (r < 0) {
+                log_error("Cannot start: %s", error ? error : strerror(-r));
+                return r;
+        }
+        return manager_run(manager);
+}
+
+int main(int argc, char *argv[]) {
+        int r;
+
+        r = parse_arguments(argc, argv);
+        if (r > 0) {
+                clean_environment();
+                r = arg_verify ? verify() : run();
+        }
+        string_list_free(arg_options.directories);
+        string_list_free(arg_options.listen);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

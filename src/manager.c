@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "publish/http-server.h"
+#include "publish/journal-messages.h"
+#include "publish/journal.h"
+#include "publish/notify.h"
+#include "publish/transitions.h"
+#include "publish/watchdog.h"
+#include "report/summary.h"
+#include "settings.h"
+
+#define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
+
+struct Manager {
+        const ManagerOptions *options;
+        Runtime *runtime;
+        HealthView view;
+        ReadyWhen ready_when;
+        bool ready; /* READY=1 was sent */
+        Journal *journal;
+        Notify *notify;
+        Watchdog *watchdog;
+        HttpServer *server;
+        sd_event_source *signals[3];
+        Timer drain_timer;
+        size_t refused;    /* mistakes of the last reload, which changed nothing */
+        char *summary;     /* the last STATUS= */
+};
+
+/* STATUS= and READY=1, whenever they have changed. */
+static void manager_update_notify(Manager *manager) {
+        uint64_t now_usec = now_monotonic_usec();
+        _cleanup_free_ char *summary = summary_line(&manager->view, now_usec);
+        bool ready = false;
+
+        if (summary && manager->refused > 0)
+                (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
+                                     summary);
+        if (summary && !string_equal(summary, manager->summary)) {
+                notify_send(manager->notify, "STATUS=%s", summary);
+                free(manager->summary);
+                manager->summary = TAKE_PTR(summary);
+        }
+        if (manager->ready)
+                return;
+        switch (manager->ready_when) {
+        case READY_WHEN_STARTED:
+                ready = true;
+                break;
+        case READY_WHEN_CHECKED:
+                ready = check_set_is_checked(&manager->view.checks);
+                break;
+        case READY_WHEN_HEALTHY:
+                ready = status_passes(check_set_status(&manager->view.checks, NULL, now_usec));
+                break;
+        }
+        if (!ready)
+                return;
+        manager->ready = true;
+        notify_send(manager->notify, "READY=1");
+}
+
+/* Where the one call up ends: journal first, then everybody who looks sees the new generation. */
+static void manager_on_report(Check *check, const Transition *transition, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->view.generation++;
+        if (transition)
+                transition_log(manager->journal, check, transition);
+        if (transition || !manager->ready)
+                manager_update_notify(manager);
+}
+
+static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *userdata) {
+        Manager *manager = userdata;
+        JournalEntry *entry;
+        char span[64];
+
+        time_span_format(span, sizeof(span), timeout_usec);
+        if (cause)
+                entry = journal_entry_new(LOG_ERR, MESSAGE_WATCHDOG_WITHHELD,
+                                          "Not feeding the watchdog: %s. systemd restarts healthd "
+                                          "when this lasts for WatchdogSec=%s.",
+                                          cause, span);
+        else
+                entry = journal_entry_new(LOG_NOTICE, MESSAGE_WATCHDOG_RESUMED,
+                                          "Feeding the watchdog again.");
+        journal_entry_add(entry, "HEALTH_REASON", "%s", cause ? cause : "");
+        journal_submit(manager->journal, entry);
+}
+
+static void manager_log_problems(Manager *manager, const ConfigProblems *problems) {
+        for (size_t i = 0; i < problems->n_items; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (config_problem_format(&problems->items[i], &text) < 0)
+                        continue;
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM, "%s",
+                                                 text));
+        }
+}
+
+/* Fills a new set: checks whose settings did not change are the same objects, with their state. */
+static int manager_build_checks(Manager *manager, Settings *settings, CheckSet *ret) {
+        int r;
+
+        for (size_t i = 0; i < settings->n_checks; i++) {
+                CheckSettings *wanted = &settings->checks[i];
+                Check *check = check_set_find(&manager->view.checks, wanted->name);
+
+                if (!check || check->settings.identity != wanted->identity) {
+                        r = check_new(wanted, manager->runtime, manager_on_report, manager,
+                                      &check);
+                        if (r < 0)
+                                return r;
+                }
+                r = check_set_add(ret, check);
+                if (r < 0)
+                        return r;
+        }
+        check_set_sort(ret);
+        return 0;
+}
+
+/* Frees the checks of one set that are not in the other. */
+static void check_set_drop(CheckSet *set, const CheckSet *kept) {
+        for (size_t i = 0; i < set->n_items; i++)
+                if (check_set_find(kept, set->items[i]->settings.name) != set->items[i])
+                        check_free(set->items[i]);
+        free(set->items);
+        *set = (CheckSet){};
+}
+
+/* Puts parsed settings into force: all of them, or none if memory is short. */
+static int manager_apply(Manager *manager, Settings *settings) {
+        CheckSet checks = {}, old = manager->view.checks;
+        int r;
+
+        r = manager_build_checks(manager, settings, &checks);
+        if (r < 0) {
+                check_set_drop(&checks, &old);
+                return r;
+        }
+        manager->view.checks = checks;
+        manager->view.generation++;
+        check_set_drop(&old, &checks);
+        manager->ready_when = settings->ready_when;
+        http_server_set_details(manager->server, settings->details);
+        for (size_t i = 0; i < checks.n_items; i++) {
+                if (checks.items[i]->runs > 0 || timer_is_armed(&checks.items[i]->run_timer))
+                        continue;
+                r = check_arm(checks.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void manager_reload(Manager *manager) {
+        _cleanup_(settings_done) Settings settings = {};
+        int r;
+
+        if (manager->ready)
+                notify_send(manager->notify,
+                            "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
+                            now_monotonic_usec());
+        r = settings_load(manager->options->directories, manager->runtime, &settings);
+        manager->refused = settings.problems.n_items;
+        if (r >= 0 && manager->refused == 0)
+                r = manager_apply(manager, &settings);
+        if (r < 0 || manager->refused > 0) {
+                manager_log_problems(manager, &settings.problems);
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_ERR, MESSAGE_RELOAD_REFUSED,
+                                                 "Reload refused, nothing was changed: %s. Correct "
+                                                 "it and reload again.",
+                                                 r < 0 ? strerror(-r)
+                                                       : "the configuration has mistakes"));
+        } else {
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
+                                                 "Reloaded: %zu checks.",
+                                                 manager->view.checks.n_items));
+        }
+        free(manager->summary);
+        manager->summary = NULL;
+        if (manager->ready)
+                notify_send(manager->notify, "READY=1");
+        manager_update_notify(manager);
+}
+
+static void manager_on_drained(void *userdata) {
+        Manager *manager = userdata;
+
+        (void) sd_event_exit(manager->runtime->event, 0);
+}
+
+static void manager_on_drain_timeout(Timer *timer, void *userdata) {
+        (void) timer;
+        manager_on_drained(userdata);
+}
+
+static void manager_stop(Manager *manager) {
+        notify_send(manager->notify, "STOPPING=1\nSTATUS=stopping");
+        if (timer_is_armed(&manager->drain_timer))
+                return;
+        (void) timer_arm_after(&manager->drain_timer, DRAIN_WITHIN_USEC);
+        http_server_drain(manager->server, manager_on_drained, manager);
+}
+
+static int manager_on_signal(sd_event_source *s, const struct signalfd_siginfo *signal,
+                             void *userdata) {
+        Manager *manager = userdata;
+
+        (void) s;
+        if (signal->ssi_signo == SIGHUP)
+                manager_reload(manager);
+        else
+                manager_stop(manager);
+        return 0;
+}
+
+static int manager_watch_signals(Manager *manager) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        int r;
+
+        for (size_t i = 0; i < ELEMENTS(signals); i++) {
+                r = sd_event_add_signal(manager->runtime->event, &manager->signals[i], signals[i],
+                                        manager_on_signal, manager);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The sockets systemd passed, then our own. */
+static int manager_listen(Manager *manager, char **ret_error) {
+        int r, n;
+
+        n = sd_listen_fds(1);
+        if (n < 0)
+                return n;
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+                if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+                        continue;
+                r = http_server_add_listener(manager->server, fd);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; manager->options->listen && manager->options->listen[i]; i++) {
+                r = http_server_listen(manager->server, manager->options->listen[i], ret_error);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int manager_load(Manager *manager) {
+        _cleanup_(settings_done) Settings settings = {};
+        int r;
+
+        r = settings_load(manager->options->directories, manager->runtime, &settings);
+        if (r < 0)
+                return r;
+        manager_log_problems(manager, &settings.problems);
+        return manager_apply(manager, &settings);
+}
+
+Manager *manager_free(Manager *manager) {
+        if (!manager)
+                return NULL;
+        watchdog_free(manager->watchdog);
+        http_server_free(manager->server);
+        check_set_done(&manager->view.checks);
+        timer_disarm(&manager->drain_timer);
+        notify_free(manager->notify);
+        journal_free(manager->journal);
+        for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
+                sd_event_source_unref(manager->signals[i]);
+        free(manager->summary);
+        runtime_free(manager->runtime);
+        free(manager);
+        return NULL;
+}
+
+/* Everything that publishes, before there is anything to publish. */
+static int manager_init_publishers(Manager *manager) {
+        Runtime *runtime = manager->runtime;
+        int r;
+
+        r = journal_new(&runtime->statistics.journal_dropped, &manager->journal);
+        if (r < 0)
+                return r;
+        r = notify_new(runtime->scheduler, &manager->notify);
+        if (r < 0)
+                return r;
+        r = http_server_new(runtime, &manager->view, &manager->server);
+        if (r < 0)
+                return r;
+        return watchdog_new(runtime, &manager->view, manager->notify, manager_on_watchdog, manager,
+                            &manager->watchdog);
+}
+
+int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) {
+        _cleanup_(manager_freep) Manager *manager = calloc(1, sizeof(Manager));
+        int r;
+
+        if (!manager)
+                return -ENOMEM;
+        manager->options = options;
+        manager->view.started_usec = now_monotonic_usec();
+        if (getrandom(&manager->view.instance, sizeof(manager->view.instance), 0) < 0)
+                return -errno;
+        r = runtime_new(&manager->runtime);
+        if (r < 0)
+                return r;
+        timer_init(&manager->drain_timer, manager->runtime->scheduler, manager_on_drain_timeout,
+                   manager);
+        r = manager_init_publishers(manager);
+        if (r < 0)
+                return r;
+        r = manager_watch_signals(manager);
+        if (r < 0)
+                return r;
+        r = manager_load(manager);
+        if (r < 0)
+                return r;
+        r = manager_listen(manager, ret_error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(manager);
+        return 0;
+}
+
+int manager_run(Manager *manager) {
+        int r;
+
+        journal_submit(manager->journal,
+                       journal_entry_new(LOG_INFO, MESSAGE_STARTED,
+                                         "healthd " HEALTHD_VERSION " started: %zu checks, %zu "
+                                         "listening sockets.",
+                                         manager->view.checks.n_items,
+                                         http_server_listeners(manager->server)));
+        manager_update_notify(manager);
+        r = sd_event_loop(manager->runtime->event);
+        journal_submit(manager->journal,
+                       journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
+                                         "Stopped after %" PRIu64 " probes and %" PRIu64
+                                         " requests.",
+                                         manager->runtime->statistics.probes_run,
+                                         manager->runtime->statistics.requests));
+        return r;
+}

@@ -1,0 +1,887 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Type=postgresql: logs in, runs one statement and measures its first row, with libpq's
+ * asynchronous interface. libpq must never look a name up itself, because it would block the
+ * loop: every host is resolved here and handed over as hostaddr=. And it closes and reopens its
+ * socket when it likes, often under the same number: the socket is unwatched before every call
+ * that may do so, and watched anew afterwards.
+ */
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <math.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "check/probe.h"
+#include "io/resolver.h"
+
+/* More rows than this are not read to their end: dropping the connection is cheaper. */
+#define ROWS_MAX       100
+
+#define QUERY_DEFAULT  "SELECT 1"
+#define QUERY_RECOVERY "SELECT pg_catalog.pg_is_in_recovery()"
+
+typedef enum Stage {
+        STAGE_IDLE, /* no probe under way; a connection may be kept */
+        STAGE_RESOLVING,
+        STAGE_CONNECTING,
+        STAGE_RECOVERY, /* asking an old server whether it is a standby */
+        STAGE_QUERY,
+} Stage;
+
+typedef struct PostgresqlProbe PostgresqlProbe;
+
+/* One of the servers of host=a,b,c. */
+typedef struct Server {
+        PostgresqlProbe *probe;
+        char *host;           /* a name, a socket directory, or "" for the default one */
+        char *address;        /* hostaddr= as configured, or "" */
+        char *port;           /* or "" for the default one */
+        StringList addresses; /* what libpq is given this time; empty: could not be resolved */
+        char *error;          /* what the resolver said */
+        ResolverQuery *query;
+} Server;
+
+struct PostgresqlProbe {
+        char *connection_string;
+        char *host;
+        unsigned port;
+        char *user;
+        char *database;
+        int ssl_mode; /* an index of ssl_modes, 0: not set */
+        char *password;
+        char *query;
+        int connection;
+
+        /* Made by prepare(). */
+        StringList keywords, values; /* for libpq, but hosts and options */
+        char *options;
+        Server *servers;
+        size_t n_servers;
+
+        /* The probe under way, or the kept connection. */
+        Check *check;
+        Stage stage;
+        PGconn *conn;
+        IoSource source;
+        Sample sample;
+        size_t n_pending; /* look-ups */
+        size_t n_rows;
+        uint64_t started_usec, sent_usec;
+        bool reused;   /* over a kept connection */
+        bool answered; /* the server said something in this probe */
+};
+
+typedef enum ConnectionMode {
+        CONNECTION_FRESH,
+        CONNECTION_PERSISTENT,
+} ConnectionMode;
+
+static const char *const connection_modes[] = { "fresh", "persistent", NULL };
+static const char *const ssl_modes[] = { "",        "disable",   "allow",       "prefer",
+                                         "require", "verify-ca", "verify-full", NULL };
+static const ConfigRange port_range = { 1, 65535 };
+
+static const ConfigKey postgresql_keys[] = {
+        { "ConnectionString", config_parse_string, offsetof(PostgresqlProbe, connection_string),
+          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
+        { "Host", config_parse_string, offsetof(PostgresqlProbe, host) },
+        { "Port", config_parse_unsigned, offsetof(PostgresqlProbe, port), &port_range },
+        { "User", config_parse_string, offsetof(PostgresqlProbe, user) },
+        { "Database", config_parse_string, offsetof(PostgresqlProbe, database) },
+        { "SSLMode", config_parse_word_of, offsetof(PostgresqlProbe, ssl_mode), ssl_modes },
+        { "Password", config_parse_string, offsetof(PostgresqlProbe, password),
+          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
+        { "Query", config_parse_string, offsetof(PostgresqlProbe, query) },
+        { "Connection", config_parse_word_of, offsetof(PostgresqlProbe, connection),
+          connection_modes },
+        {},
+};
+
+/* What to do about the messages people meet most. */
+static const struct {
+        const char *message, *hint;
+} hints[] = {
+        { "password authentication failed", "check the user and Password=" },
+        { "no password supplied", "set Password=" },
+        { "no pg_hba.conf entry", "allow this user and database in the server's pg_hba.conf" },
+        { "Peer authentication failed",
+          "on a unix socket the system user counts; set User=, or map it in pg_ident.conf" },
+        { "unsupported startup parameter",
+          "for PgBouncer, add options to its ignore_startup_parameters" },
+        { "certificate verify failed", "name the CA by sslrootcert= in ConnectionString=" },
+        { "statement timeout", "Query= needs more than 90 % of Timeout=" },
+        { "too many clients", "raise max_connections, or find out who holds them" },
+        { "remaining connection slots", "raise max_connections, or find out who holds them" },
+};
+
+DEFINE_CLEANUP(PQconninfoOption, PQconninfoFree)
+DEFINE_CLEANUP(PGresult, PQclear)
+
+static int parameter_add(PostgresqlProbe *probe, const char *keyword, const char *value) {
+        int r;
+
+        r = string_list_add(&probe->keywords, keyword);
+        if (r < 0)
+                return r;
+        return string_list_add(&probe->values, value);
+}
+
+static int setup_refuse(ProbeSetup *setup, const char *why) {
+        int r = string_replace(&setup->why, why);
+
+        return r < 0 ? r : -EINVAL;
+}
+
+/* libpq's own text repeats parts of the string, and so perhaps of a password: only its kind. */
+static int connection_string_refuse(ProbeSetup *setup, const char *error) {
+        static const struct {
+                const char *message, *why;
+        } kinds[] = {
+                { "missing \"=\"", "ConnectionString= has a word without \"=\" "
+                                   "(a value with spaces needs quotes: 'a b')" },
+                { "unterminated quoted", "ConnectionString= has a quote that is never closed" },
+                { "invalid connection option", "ConnectionString= has an unknown parameter" },
+                { "invalid URI query", "ConnectionString= has an unknown parameter after \"?\"" },
+        };
+
+        for (size_t i = 0; error && i < ELEMENTS(kinds); i++)
+                if (strstr(error, kinds[i].message))
+                        return setup_refuse(setup, kinds[i].why);
+        return setup_refuse(setup, "ConnectionString= cannot be read; write it like "
+                                   "\"host=db1 dbname=orders user=healthd\" or "
+                                   "\"postgresql://healthd@db1/orders\"");
+}
+
+/* "a,,b" to three items; NULL or "" to none. */
+static int comma_list_split(const char *text, StringList *ret) {
+        _cleanup_(string_list_freep) StringList list = NULL;
+        _cleanup_free_ char *copy = NULL;
+        char *rest;
+        int r;
+
+        if (!string_is_empty(text)) {
+                rest = copy = strdup(text);
+                if (!copy)
+                        return -ENOMEM;
+                while (rest) {
+                        r = string_list_add(&list, strsep(&rest, ","));
+                        if (r < 0)
+                                return r;
+                }
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+static int servers_prepare(PostgresqlProbe *probe, const char *hosts, const char *addresses,
+                           const char *ports, ProbeSetup *setup) {
+        _cleanup_(string_list_freep) StringList host_list = NULL, address_list = NULL,
+                                                port_list = NULL;
+        size_t n_hosts, n_addresses, n_ports, n;
+
+        if (comma_list_split(hosts, &host_list) < 0 ||
+            comma_list_split(addresses, &address_list) < 0 ||
+            comma_list_split(ports, &port_list) < 0)
+                return -ENOMEM;
+        n_hosts = string_list_length(host_list);
+        n_addresses = string_list_length(address_list);
+        n_ports = string_list_length(port_list);
+        if (n_hosts && n_addresses && n_hosts != n_addresses)
+                return setup_refuse(setup, "host= and hostaddr= must list as many servers");
+        n = n_hosts ? n_hosts : n_addresses ? n_addresses : 1;
+        if (n_ports > 1 && n_ports != n)
+                return setup_refuse(setup, "port= must be one port, or one for each host");
+
+        probe->servers = calloc(n, sizeof(Server));
+        if (!probe->servers)
+                return -ENOMEM;
+        probe->n_servers = n;
+        for (size_t i = 0; i < n; i++) {
+                Server *server = &probe->servers[i];
+                const char *port = n_ports > 1 ? port_list[i] : n_ports == 1 ? port_list[0] : "";
+
+                server->probe = probe;
+                if (string_replace(&server->host, n_hosts ? host_list[i] : "") < 0 ||
+                    string_replace(&server->address, n_addresses ? address_list[i] : "") < 0 ||
+                    string_replace(&server->port, port) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int prepare_from_string(PostgresqlProbe *probe, ProbeSetup *setup) {
+        const char *hosts = NULL, *addresses = NULL, *ports = NULL;
+        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
+        char *error = NULL;
+        int r = 0;
+
+        if (probe->host || probe->port || probe->user || probe->database || probe->ssl_mode)
+                return setup_refuse(setup, "Host=, Port=, User=, Database= and SSLMode= do not go "
+                                           "together with ConnectionString=: write them inside it");
+        options = PQconninfoParse(probe->connection_string, &error);
+        if (!options) {
+                r = connection_string_refuse(setup, error);
+                PQfreemem(error);
+                return r;
+        }
+        for (PQconninfoOption *option = options; option->keyword && r >= 0; option++) {
+                if (!option->val)
+                        continue;
+                if (string_equal(option->keyword, "host"))
+                        hosts = option->val;
+                else if (string_equal(option->keyword, "hostaddr"))
+                        addresses = option->val;
+                else if (string_equal(option->keyword, "port"))
+                        ports = option->val;
+                else if (string_equal(option->keyword, "options"))
+                        r = string_replace(&probe->options, option->val);
+                else if (string_equal(option->keyword, "service"))
+                        /* It could name hosts behind our back, which libpq would then resolve. */
+                        return setup_refuse(setup, "service= in ConnectionString= is not "
+                                                   "supported; write its parameters instead");
+                else
+                        r = parameter_add(probe, option->keyword, option->val);
+                /* libpq's mark of a password. */
+                if (r >= 0 && *option->dispchar == '*' && *option->val)
+                        r = string_list_add(setup->secrets, option->val);
+        }
+        if (r < 0)
+                return r;
+        return servers_prepare(probe, hosts, addresses, ports, setup);
+}
+
+static int prepare_from_keys(PostgresqlProbe *probe, ProbeSetup *setup) {
+        _cleanup_free_ char *port = NULL;
+        int r = 0;
+
+        if (probe->port)
+                r = string_printf(&port, "%u", probe->port);
+        if (r >= 0 && probe->user)
+                r = parameter_add(probe, "user", probe->user);
+        if (r >= 0 && probe->database)
+                r = parameter_add(probe, "dbname", probe->database);
+        if (r >= 0 && probe->ssl_mode)
+                r = parameter_add(probe, "sslmode", ssl_modes[probe->ssl_mode]);
+        if (r < 0)
+                return r;
+        return servers_prepare(probe, probe->host, NULL, port, setup);
+}
+
+/* libpq would ask the user database again for every connection. */
+static int prepare_user(PostgresqlProbe *probe) {
+        _cleanup_(PQconninfoFreep) PQconninfoOption *defaults = NULL;
+
+        if (string_list_contains(probe->keywords, "user"))
+                return 0;
+        defaults = PQconndefaults();
+        if (!defaults)
+                return -ENOMEM;
+        for (const PQconninfoOption *option = defaults; option->keyword; option++)
+                if (option->val && string_equal(option->keyword, "user"))
+                        return parameter_add(probe, "user", option->val);
+        return 0;
+}
+
+static int postgresql_prepare(void *instance, ProbeSetup *setup) {
+        PostgresqlProbe *probe = instance;
+        int r;
+
+        r = probe->connection_string ? prepare_from_string(probe, setup)
+                                     : prepare_from_keys(probe, setup);
+        if (r >= 0 && probe->password)
+                r = parameter_add(probe, "password", probe->password);
+        if (r >= 0)
+                r = prepare_user(probe);
+        /* GSS would look names up; the others keep the daemon's own HOME out of it. */
+        if (r >= 0)
+                r = parameter_add(probe, "gssencmode", "disable");
+        if (r >= 0 && !string_list_contains(probe->keywords, "passfile"))
+                r = parameter_add(probe, "passfile", "/dev/null/none");
+        if (r >= 0 && !string_list_contains(probe->keywords, "fallback_application_name"))
+                r = parameter_add(probe, "fallback_application_name", "healthd");
+        return r;
+}
+
+/* Several lines to one, without repetitions: libpq says the same for TLS and without it. */
+static char *message_flatten(const char *message) {
+        _cleanup_free_ char *copy = strdup(message ? message : "");
+        _cleanup_(text_buffer_done) TextBuffer out = {};
+        const char *previous = "", *separator = "";
+        char *rest, *line, *text;
+
+        if (!copy)
+                return NULL;
+        for (line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+                bool continued = *line == '\t';
+                char *gap;
+
+                line = string_strip(line);
+                if (!*line || string_equal(line, previous))
+                        continue;
+                previous = line;
+                text_buffer_add_string(&out, continued ? " " : separator);
+                separator = "; ";
+                while ((gap = strstr(line, ":  "))) {
+                        text_buffer_add(&out, line, (size_t) (gap - line) + 2);
+                        line = gap + 3;
+                }
+                text_buffer_add_string(&out, line);
+        }
+        return text_buffer_finish(&out, &text, NULL) < 0 ? NULL : text;
+}
+
+static void probe_drop(PostgresqlProbe *probe) {
+        io_source_remove(&probe->source);
+        if (probe->conn)
+                PQfinish(probe->conn);
+        probe->conn = NULL;
+}
+
+/* Without a good-bye, which nobody would read, and so that a backend at work notices. */
+static void probe_drop_hard(PostgresqlProbe *probe) {
+        io_source_remove(&probe->source);
+        if (probe->conn && PQsocket(probe->conn) >= 0)
+                (void) shutdown(PQsocket(probe->conn), SHUT_RDWR);
+        probe_drop(probe);
+}
+
+static void probe_cancel_queries(PostgresqlProbe *probe) {
+        for (size_t i = 0; i < probe->n_servers; i++)
+                probe->servers[i].query = resolver_query_cancel(probe->servers[i].query);
+        probe->n_pending = 0;
+}
+
+static void probe_report(PostgresqlProbe *probe) {
+        probe->stage = STAGE_IDLE;
+        check_report(probe->check, &probe->sample);
+}
+
+/* Fails with libpq's message; what: "" or what was tried. */
+static void probe_fail(PostgresqlProbe *probe, const char *what, const char *message) {
+        _cleanup_free_ char *text = message_flatten(message);
+        const char *hint = NULL;
+
+        for (size_t i = 0; text && !hint && i < ELEMENTS(hints); i++)
+                if (strstr(text, hints[i].message))
+                        hint = hints[i].hint;
+        if (!text || strstr(text, "could not create socket"))
+                /* Out of memory or descriptors: that says nothing about the server. */
+                sample_fail_internal(&probe->sample, "%s", text ? text : "out of memory");
+        else if (!*text)
+                sample_fail(&probe->sample, "%sthe connection ended without a reason", what);
+        else
+                sample_fail(&probe->sample, "%s%s%s%s%s", what, text, hint ? " (" : "",
+                            hint ? hint : "", hint ? ")" : "");
+        probe_drop(probe);
+        probe_report(probe);
+}
+
+static void probe_fail_internal(PostgresqlProbe *probe, int error) {
+        sample_fail_internal(&probe->sample, "cannot probe PostgreSQL: %s", strerror(-error));
+        probe_drop(probe);
+        probe_report(probe);
+}
+
+static void probe_fail_connect(PostgresqlProbe *probe) {
+        sample_add_boolean(&probe->sample, "connected", false);
+        probe_fail(probe, "", PQerrorMessage(probe->conn));
+}
+
+static void probe_on_event(IoSource *source, uint32_t revents, void *userdata);
+
+static int probe_watch(PostgresqlProbe *probe, uint32_t events) {
+        return io_source_add(&probe->source, probe->check->runtime->reactor, PQsocket(probe->conn),
+                             events, probe_on_event, probe);
+}
+
+static void probe_wait(PostgresqlProbe *probe, uint32_t events) {
+        int r = probe_watch(probe, events);
+
+        if (r < 0)
+                probe_fail_internal(probe, r);
+}
+
+static void probe_finish(PostgresqlProbe *probe) {
+        if (probe->connection != CONNECTION_PERSISTENT)
+                probe_drop(probe);
+        else if (PQtransactionStatus(probe->conn) != PQTRANS_IDLE)
+                /* A BEGIN in Query= must not hold a transaction open between probes. */
+                probe_drop(probe);
+        else if (probe_watch(probe, EPOLLIN) < 0)
+                probe_drop(probe);
+        probe_report(probe);
+}
+
+static int probe_resolve(PostgresqlProbe *probe);
+
+static void probe_lost(PostgresqlProbe *probe) {
+        int r;
+
+        if (!probe->reused || probe->answered) {
+                probe_fail(probe, "", PQerrorMessage(probe->conn));
+                return;
+        }
+        /* The kept connection died unseen, which is no verdict yet: once more with a fresh one. */
+        probe->reused = false;
+        sample_reset(&probe->sample);
+        probe_drop(probe);
+        r = probe_resolve(probe);
+        if (r < 0)
+                probe_fail_internal(probe, r);
+}
+
+static void probe_send(PostgresqlProbe *probe, Stage stage, const char *text) {
+        int flushed;
+
+        probe->stage = stage;
+        probe->n_rows = 0;
+        probe->sent_usec = now_monotonic_usec();
+        /* With parameters, though there are none: so the server takes one statement only. */
+        if (!PQsendQueryParams(probe->conn, text, 0, NULL, NULL, NULL, NULL, 0)) {
+                probe_lost(probe);
+                return;
+        }
+        (void) PQsetSingleRowMode(probe->conn);
+        flushed = PQflush(probe->conn);
+        if (flushed < 0)
+                probe_lost(probe);
+        else
+                probe_wait(probe, flushed ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void probe_send_query(PostgresqlProbe *probe) {
+        probe_send(probe, STAGE_QUERY, probe->query ? probe->query : QUERY_DEFAULT);
+}
+
+/* connect_ms is 0 over a kept connection: there was nothing to wait for. */
+static void probe_on_connected(PostgresqlProbe *probe, double connect_ms) {
+        const char *version = PQparameterStatus(probe->conn, "server_version");
+        const char *standby = PQparameterStatus(probe->conn, "in_hot_standby");
+
+        sample_add_boolean(&probe->sample, "connected", true);
+        sample_add_number(&probe->sample, "connect_ms", connect_ms);
+        if (version)
+                sample_add_string(&probe->sample, "server_version", version);
+        if (standby) {
+                sample_add_boolean(&probe->sample, "in_recovery", string_equal(standby, "on"));
+                probe_send_query(probe);
+        } else
+                /* A server before 14, or a pooler, does not tell by itself. */
+                probe_send(probe, STAGE_RECOVERY, QUERY_RECOVERY);
+}
+
+static double milliseconds_since(uint64_t usec) {
+        return (double) (now_monotonic_usec() - usec) / (double) USEC_PER_MSEC;
+}
+
+static void probe_poll_connection(PostgresqlProbe *probe) {
+        switch (PQconnectPoll(probe->conn)) {
+        case PGRES_POLLING_READING:
+                probe_wait(probe, EPOLLIN);
+                return;
+        case PGRES_POLLING_WRITING:
+                probe_wait(probe, EPOLLOUT);
+                return;
+        case PGRES_POLLING_OK:
+                if (PQsetnonblocking(probe->conn, 1) < 0)
+                        probe_fail_connect(probe);
+                else
+                        probe_on_connected(probe, milliseconds_since(probe->started_usec));
+                return;
+        default:
+                probe_fail_connect(probe);
+        }
+}
+
+static bool column_is_number(Oid type) {
+        /* int8, int2, int4, oid, float4, float8, numeric: fixed for ever in pg_type. */
+        static const Oid numbers[] = { 20, 21, 23, 26, 700, 701, 1700 };
+
+        for (size_t i = 0; i < ELEMENTS(numbers); i++)
+                if (type == numbers[i])
+                        return true;
+        return false;
+}
+
+static void sample_add_column(Sample *sample, const char *name, const PGresult *result,
+                              int column) {
+        const char *value = PQgetvalue(result, 0, column);
+        Oid type = PQftype(result, column);
+        const Oid type_boolean = 16;
+        double number;
+
+        /*
+         * NULL is no value, so the detail is left out: a condition on it then is an error, not a
+         * pass. And what healthd measures itself is not replaced by a column of the same name.
+         */
+        if (PQgetisnull(result, 0, column) || sample_find(sample, name))
+                return;
+        number = column_is_number(type) ? strtod(value, NULL) : NAN;
+        if (type == type_boolean)
+                sample_add_boolean(sample, name, *value == 't');
+        else if (isfinite(number))
+                sample_add_number(sample, name, number);
+        else
+                sample_add_string(sample, name, value);
+}
+
+static void probe_take_row(PostgresqlProbe *probe, const PGresult *result) {
+        if (probe->stage == STAGE_RECOVERY) {
+                sample_add_column(&probe->sample, "in_recovery", result, 0);
+                return;
+        }
+        if (PQnfields(result) > 0)
+                sample_add_column(&probe->sample, "query_result", result, 0);
+        for (int column = 0; column < PQnfields(result); column++)
+                sample_add_column(&probe->sample, PQfname(result, column), result, column);
+}
+
+static void probe_fail_query(PostgresqlProbe *probe, const PGresult *result) {
+        const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+        const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+        /* FATAL: the server ends the connection, say at its shutdown. */
+        if (PQstatus(probe->conn) == CONNECTION_BAD || string_equal(severity, "FATAL")) {
+                probe_lost(probe);
+                return;
+        }
+        probe_fail(probe, "Query= failed: ", primary ? primary : PQresultErrorMessage(result));
+}
+
+/* Returns true if the probe goes on. */
+static bool probe_take_result(PostgresqlProbe *probe, const PGresult *result) {
+        switch (PQresultStatus(result)) {
+        case PGRES_SINGLE_TUPLE:
+        case PGRES_TUPLES_OK:
+        case PGRES_COMMAND_OK:
+        case PGRES_EMPTY_QUERY:
+                break;
+        case PGRES_COPY_IN:
+        case PGRES_COPY_OUT:
+        case PGRES_COPY_BOTH:
+                probe_fail(probe, "", "Query= must not be a COPY; write a SELECT");
+                return false;
+        default:
+                if (probe->stage == STAGE_RECOVERY && PQstatus(probe->conn) == CONNECTION_OK)
+                        return true; /* a pooler that knows no such function: in_recovery is absent
+                                      */
+                probe_fail_query(probe, result);
+                return false;
+        }
+        probe->answered = true;
+        if (probe->stage == STAGE_QUERY && !sample_find(&probe->sample, "query_ms"))
+                sample_add_number(&probe->sample, "query_ms", milliseconds_since(probe->sent_usec));
+        if (PQntuples(result) == 0)
+                return true;
+        if (probe->n_rows++ == 0)
+                probe_take_row(probe, result);
+        if (probe->n_rows <= ROWS_MAX)
+                return true;
+        probe_drop_hard(probe);
+        probe_report(probe);
+        return false;
+}
+
+static void probe_receive(PostgresqlProbe *probe) {
+        int flushed;
+
+        if (!PQconsumeInput(probe->conn)) {
+                probe_lost(probe);
+                return;
+        }
+        flushed = PQflush(probe->conn);
+        if (flushed < 0) {
+                probe_lost(probe);
+                return;
+        }
+        while (!PQisBusy(probe->conn)) {
+                _cleanup_(PQclearp) PGresult *result = PQgetResult(probe->conn);
+
+                if (result) {
+                        if (!probe_take_result(probe, result))
+                                return;
+                        continue;
+                }
+                if (probe->stage == STAGE_RECOVERY)
+                        probe_send_query(probe);
+                else
+                        probe_finish(probe);
+                return;
+        }
+        probe_wait(probe, flushed ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+/* The kept connection speaks up by itself: a changed setting, or its end. */
+static void probe_on_idle(PostgresqlProbe *probe) {
+        PGnotify *notify;
+
+        if (PQconsumeInput(probe->conn) && PQisBusy(probe->conn) == 0 &&
+            PQstatus(probe->conn) == CONNECTION_OK) {
+                while ((notify = PQnotifies(probe->conn)))
+                        PQfreemem(notify);
+                if (probe_watch(probe, EPOLLIN) >= 0)
+                        return;
+        }
+        probe_drop(probe);
+        check_run_soon(probe->check);
+}
+
+static void probe_on_event(IoSource *source, uint32_t revents, void *userdata) {
+        static void (*const handlers[])(PostgresqlProbe * probe) = {
+                [STAGE_IDLE] = probe_on_idle,
+                [STAGE_RESOLVING] = NULL,
+                [STAGE_CONNECTING] = probe_poll_connection,
+                [STAGE_RECOVERY] = probe_receive,
+                [STAGE_QUERY] = probe_receive,
+        };
+        PostgresqlProbe *probe = userdata;
+
+        (void) revents;
+        io_source_remove(source);
+        handlers[probe->stage](probe);
+}
+
+/* A statement that outlives our deadline would leave a backend behind, and one more each time. */
+static int probe_make_options(const PostgresqlProbe *probe, char **ret) {
+        uint64_t deadline = check_deadline_usec(probe->check), now = now_monotonic_usec();
+        uint64_t milliseconds = deadline > now ? (deadline - now) / USEC_PER_MSEC * 9 / 10 : 0;
+        const char *options = probe->options ? probe->options : "";
+
+        if (strstr(options, "statement_timeout"))
+                return string_replace(ret, options);
+        return string_printf(ret, "%s%s-c statement_timeout=%" PRIu64, options, *options ? " " : "",
+                             milliseconds ? milliseconds : 1);
+}
+
+/* One entry for every address of every server: libpq tries them in this order. */
+static int probe_make_lists(const PostgresqlProbe *probe, char **hosts, char **addresses,
+                            char **ports) {
+        _cleanup_(text_buffer_done) TextBuffer host = {}, address = {}, port = {};
+        const char *separator = "";
+
+        for (size_t i = 0; i < probe->n_servers; i++) {
+                const Server *server = &probe->servers[i];
+                for (char *const *item = server->addresses; item && *item; item++) {
+                        text_buffer_printf(&host, "%s%s", separator, server->host);
+                        text_buffer_printf(&address, "%s%s", separator, *item);
+                        text_buffer_printf(&port, "%s%s", separator, server->port);
+                        separator = ",";
+                }
+        }
+        if (text_buffer_finish(&host, hosts, NULL) < 0 ||
+            text_buffer_finish(&address, addresses, NULL) < 0 ||
+            text_buffer_finish(&port, ports, NULL) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int probe_open(PostgresqlProbe *probe) {
+        _cleanup_free_ char *hosts = NULL, *addresses = NULL, *ports = NULL, *options = NULL;
+        _cleanup_free_ const char **keywords = NULL, **values = NULL;
+        size_t n = string_list_length(probe->keywords);
+        int r;
+
+        r = probe_make_lists(probe, &hosts, &addresses, &ports);
+        if (r >= 0)
+                r = probe_make_options(probe, &options);
+        if (r < 0)
+                return r;
+        keywords = calloc(n + 5, sizeof(char *));
+        values = calloc(n + 5, sizeof(char *));
+        if (!keywords || !values)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                keywords[i] = probe->keywords[i];
+                values[i] = probe->values[i];
+        }
+        memcpy(keywords + n, (const char *[]){ "host", "hostaddr", "port", "options" },
+               4 * sizeof(char *));
+        memcpy(values + n, (const char *[]){ hosts, addresses, ports, options },
+               4 * sizeof(char *));
+        probe->conn = PQconnectStartParams(keywords, values, 0);
+        return probe->conn ? 0 : -ENOMEM;
+}
+
+/* libpq would print them. */
+static void probe_ignore_notice(void *userdata, const char *message) {
+        (void) userdata;
+        (void) message;
+}
+
+/* Returns 0 also if the probe failed and was reported; negative if it could not be begun. */
+static int probe_connect(PostgresqlProbe *probe) {
+        bool found = false;
+        int r;
+
+        for (size_t i = 0; i < probe->n_servers; i++)
+                found = found || probe->servers[i].addresses;
+        if (!found) {
+                const Server *server = &probe->servers[0];
+                sample_add_boolean(&probe->sample, "connected", false);
+                sample_fail(&probe->sample, "cannot resolve %s: %s", server->host,
+                            server->error ? server->error : "no address");
+                probe_report(probe);
+                return 0;
+        }
+        r = probe_open(probe);
+        if (r < 0)
+                return r;
+        probe->stage = STAGE_CONNECTING;
+        (void) PQsetNoticeProcessor(probe->conn, probe_ignore_notice, NULL);
+        if (PQstatus(probe->conn) == CONNECTION_BAD)
+                probe_fail_connect(probe);
+        else
+                probe_wait(probe, EPOLLOUT);
+        return 0;
+}
+
+static int server_add_address(Server *server, const ResolvedAddress *address) {
+        char text[INET6_ADDRSTRLEN];
+
+        return string_list_add(&server->addresses,
+                               resolved_address_format(address, text, sizeof(text)));
+}
+
+static void server_on_resolved(const ResolverAnswer *answer, void *userdata) {
+        Server *server = userdata;
+        PostgresqlProbe *probe = server->probe;
+        int r = 0;
+
+        server->query = NULL;
+        if (answer->error)
+                r = string_replace(&server->error, answer->error);
+        for (size_t i = 0; i < answer->n_addresses && r >= 0; i++)
+                r = server_add_address(server, &answer->addresses[i]);
+        if (--probe->n_pending == 0 && r >= 0)
+                r = probe_connect(probe);
+        if (r >= 0)
+                return;
+        probe_cancel_queries(probe);
+        probe_fail_internal(probe, r);
+}
+
+static int server_resolve(Server *server) {
+        PostgresqlProbe *probe = server->probe;
+        ResolvedAddress numeric;
+        int r;
+
+        server->addresses = string_list_free(server->addresses);
+        (void) string_replace(&server->error, NULL);
+        if (*server->address)
+                return string_list_add(&server->addresses, server->address);
+        /* A socket directory, or an abstract one, has no address: an empty entry says so. */
+        if (!*server->host || *server->host == '/' || *server->host == '@')
+                return string_list_add(&server->addresses, "");
+        if (resolver_parse_numeric(server->host, &numeric))
+                return server_add_address(server, &numeric);
+        r = resolver_query(probe->check->runtime->resolver, server->host, server_on_resolved,
+                           server, &server->query);
+        if (r >= 0)
+                probe->n_pending++;
+        return r;
+}
+
+static int probe_resolve(PostgresqlProbe *probe) {
+        int r;
+
+        probe->stage = STAGE_RESOLVING;
+        for (size_t i = 0; i < probe->n_servers; i++) {
+                r = server_resolve(&probe->servers[i]);
+                if (r < 0) {
+                        probe_cancel_queries(probe);
+                        return r;
+                }
+        }
+        return probe->n_pending ? 0 : probe_connect(probe);
+}
+
+static int postgresql_start(void *instance, Check *check) {
+        PostgresqlProbe *probe = instance;
+
+        probe->check = check;
+        probe->started_usec = now_monotonic_usec();
+        probe->reused = probe->conn;
+        probe->answered = false;
+        sample_reset(&probe->sample);
+        if (!probe->conn)
+                return probe_resolve(probe);
+        io_source_remove(&probe->source);
+        probe_on_connected(probe, 0);
+        return 0;
+}
+
+/* What the deadline interrupted. */
+static void probe_describe_wait(const PostgresqlProbe *probe, Sample *sample) {
+        const char *host = PQhost(probe->conn), *port = PQport(probe->conn), *what;
+
+        if (probe->stage == STAGE_RESOLVING) {
+                for (size_t i = 0; i < probe->n_servers; i++)
+                        if (probe->servers[i].query)
+                                sample_fail(sample, "resolving %s", probe->servers[i].host);
+                return;
+        }
+        if (probe->stage != STAGE_CONNECTING)
+                what = probe->stage == STAGE_QUERY ? "no answer to Query= from"
+                                                   : "no answer to pg_is_in_recovery() from";
+        else
+                what = PQstatus(probe->conn) == CONNECTION_STARTED ? "connecting to"
+                                                                   : "no answer to the log-in from";
+        sample_fail(sample, "%s %s:%s", what, host ? host : "the server", port ? port : "");
+}
+
+static void postgresql_cancel(void *instance, Sample *sample) {
+        PostgresqlProbe *probe = instance;
+        Sample known = probe->sample;
+
+        probe->sample = *sample;
+        *sample = known;
+        if (probe->stage == STAGE_RESOLVING || probe->stage == STAGE_CONNECTING)
+                sample_add_boolean(sample, "connected", false);
+        probe_describe_wait(probe, sample);
+        probe_cancel_queries(probe);
+        probe_drop_hard(probe);
+        probe->stage = STAGE_IDLE;
+}
+
+static void postgresql_done(void *instance) {
+        PostgresqlProbe *probe = instance;
+
+        probe_drop(probe);
+        for (size_t i = 0; i < probe->n_servers; i++) {
+                Server *server = &probe->servers[i];
+                free(server->host);
+                free(server->address);
+                free(server->port);
+                free(server->error);
+                string_list_free(server->addresses);
+        }
+        free(probe->servers);
+        for (char **value = probe->values; value && *value; value++)
+                explicit_bzero(*value, strlen(*value));
+        string_list_free(probe->keywords);
+        string_list_free(probe->values);
+        sample_done(&probe->sample);
+        string_free_secret(probe->connection_string);
+        string_free_secret(probe->password);
+        free(probe->options);
+        free(probe->host);
+        free(probe->user);
+        free(probe->database);
+        free(probe->query);
+}
+
+const ProbeType postgresql_probe = {
+        .name = "postgresql",
+        .section = "PostgreSQL",
+        .instance_size = sizeof(PostgresqlProbe),
+        .keys = postgresql_keys,
+        .prepare = postgresql_prepare,
+        .start = postgresql_start,
+        .cancel = postgresql_cancel,
+        .done = postgresql_done,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Feeds systemd's watchdog: WATCHDOG=1 every third of WatchdogSec=, but only while the loop is on
+ * time and no check with Watchdog=yes is settled unhealthy, in error or stale. It pulls the state
+ * at every tick; nothing pushes it.
+ */
+
+#include "io/runtime.h"
+#include "publish/notify.h"
+#include "report/health-json.h"
+
+typedef struct Watchdog Watchdog;
+
+/* Called when feeding stops (cause says why) and when it goes on (cause is NULL). */
+typedef void (*WatchdogObserver)(const char *cause, uint64_t timeout_usec, void *userdata);
+
+/* Reads WATCHDOG_USEC and WATCHDOG_PID. Without a watchdog it does nothing. */
+int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
+                 WatchdogObserver observer, void *userdata, Watchdog **ret);
+Watchdog *watchdog_free(Watchdog *watchdog);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "report/health-json.h"
+
+#include "base/cleanup.h"
+#include "base/json-writer.h"
+#include "base/time-util.h"
+
+static double usec_to_ms(uint64_t usec) {
+        return (double) usec / (double) USEC_PER_MSEC;
+}
+
+static void add_sample_details(JsonWriter *json, const Sample *sample) {
+        if (sample->n_details == 0)
+                return;
+        json_object_begin(json, "details");
+        for (size_t i = 0; i < sample->n_details; i++) {
+                const Detail *detail = &sample->details[i];
+                const char *name = detail_name(sample, detail);
+
+                switch (detail->type) {
+                case DETAIL_NUMBER:
+                        json_add_number(json, name, detail->number);
+                        break;
+                case DETAIL_STRING:
+                        json_add_string(json, name, detail_string(sample, detail));
+                        break;
+                case DETAIL_BOOLEAN:
+                        json_add_boolean(json, name, detail->boolean);
+                        break;
+                }
+        }
+        json_object_end(json);
+}
+
+/* Once there was a result, a check is unknown because results stopped coming: say that. */
+static void add_reason(JsonWriter *json, const Check *check, uint64_t now_usec) {
+        _cleanup_free_ char *text = NULL;
+        char age[64], interval[64];
+
+        if (check->settling.status == STATUS_UNKNOWN ||
+            check_status(check, now_usec) != STATUS_UNKNOWN) {
+                if (check->reason)
+                        json_add_string(json, "reason", check->reason);
+                return;
+        }
+        time_span_format(age, sizeof(age), now_usec - check->checked_usec);
+        time_span_format(interval, sizeof(interval), check->settings.interval_usec);
+        if (string_printf(&text, "no result for %s, one is due every %s", age, interval) >= 0)
+                json_add_string(json, "reason", text);
+}
+
+static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) {
+        if (check->checked_usec == 0) {
+                json_add_null(json, "checked_at");
+                json_add_null(json, "age");
+                json_add_null(json, "duration_ms");
+        } else {
+                json_add_seconds(json, "checked_at", check->checked_realtime_usec);
+                json_add_seconds(json, "age", now_usec - check->checked_usec);
+                json_add_number(json, "duration_ms", usec_to_ms(check->sample.duration_usec));
+        }
+        json_add_unsigned(json, "consecutive_failures", check->settling.failures);
+        json_add_seconds(json, "since", check->since_realtime_usec);
+        json_add_string(json, "last_status", status_to_string(check->last_status));
+        add_reason(json, check, now_usec);
+}
+
+static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec) {
+        uint64_t next_usec = check_next_usec(check);
+        uint64_t wait_usec = next_usec > now_usec ? next_usec - now_usec : 0;
+
+        if (next_usec > 0)
+                json_add_seconds(json, "next_run", now_realtime_usec() + wait_usec);
+        else
+                json_add_null(json, "next_run");
+}
+
+/* The members of one check, inside an object that is open. */
+static void add_check_members(JsonWriter *json, const Check *check, bool details,
+                              uint64_t now_usec) {
+        const CheckSettings *settings = &check->settings;
+        const char *error = check->type ? check->sample.error : settings->problem;
+
+        json_add_string(json, "status", status_to_string(check_status(check, now_usec)));
+        if (!details)
+                return;
+        add_sample_details(json, &check->sample);
+        if (error)
+                json_add_string(json, "error", error);
+        if (settings->type_name)
+                json_add_string(json, "type", settings->type_name);
+        if (settings->description)
+                json_add_string(json, "description", settings->description);
+        json_add_boolean(json, "required", settings->required);
+        add_result(json, check, now_usec);
+        add_next_run(json, check, now_usec);
+}
+
+int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
+                        char **ret_text, size_t *ret_length) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+        Status status = check_set_status(&view->checks, group, now_usec);
+
+        json_object_begin(&json, NULL);
+        json_add_string(&json, "status", status_to_string(status));
+        json_add_seconds(&json, "timestamp", now_realtime_usec());
+        json_add_seconds(&json, "uptime", now_usec - view->started_usec);
+        json_object_begin(&json, "checks");
+        for (size_t i = 0; i < view->checks.n_items; i++) {
+                const Check *check = view->checks.items[i];
+
+                if (!check_in_group(check, group))
+                        continue;
+                json_object_begin(&json, check->settings.name);
+                add_check_members(&json, check, details, now_usec);
+                json_object_end(&json);
+        }
+        json_object_end(&json);
+        json_object_end(&json);
+        return json_writer_finish(&json, ret_text, ret_length);
+}
+
+int health_json_check(const HealthView *view, const Check *check, bool details, uint64_t now_usec,
+                      char **ret_text, size_t *ret_length) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+
+        json_object_begin(&json, NULL);
+        json_add_string(&json, "name", check->settings.name);
+        add_check_members(&json, check, details, now_usec);
+        json_add_seconds(&json, "timestamp", now_realtime_usec());
+        json_add_seconds(&json, "uptime", now_usec - view->started_usec);
+        json_object_end(&json);
+        return json_writer_finish(&json, ret_text, ret_length);
+}
+
+int health_json_live(char **ret_text, size_t *ret_length) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+
+        json_object_begin(&json, NULL);
+        json_add_string(&json, "status", "alive");
+        json_add_seconds(&json, "timestamp", now_realtime_usec());
+        json_object_end(&json);
+        return json_writer_finish(&json, ret_text, ret_length);
+}
+
+static void add_failing(JsonWriter *json, const HealthView *view, uint64_t now_usec) {
+        json_array_begin(json, "failing");
+        for (size_t i = 0; i < view->checks.n_items; i++) {
+                const Check *check = view->checks.items[i];
+
+                if (check->settings.required && !status_passes(check_status(check, now_usec)))
+                        json_add_string(json, NULL, check->settings.name);
+        }
+        json_array_end(json);
+}
+
+int health_json_ready(const HealthView *view, uint64_t now_usec, char **ret_text,
+                      size_t *ret_length) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+
+        json_object_begin(&json, NULL);
+        if (health_is_ok(check_set_status(&view->checks, NULL, now_usec))) {
+                json_add_string(&json, "status", "ready");
+                json_add_seconds(&json, "timestamp", now_realtime_usec());
+        } else {
+                json_add_string(&json, "detail", "Service not ready");
+                add_failing(&json, view, now_usec);
+        }
+        json_object_end(&json);
+        return json_writer_finish(&json, ret_text, ret_length);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "report/summary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* systemd drops a notification of more than 4096 bytes, and a screen is narrower still. */
+#define SUMMARY_MAX 400
+
+/* The worse comes first: what makes the host unhealthy before what only degrades it. */
+static unsigned check_rank(const Check *check, Status status) {
+        if (status == STATUS_HEALTHY)
+                return 0;
+        if (status == STATUS_DEGRADED)
+                return 1;
+        if (!check->settings.required)
+                return 2;
+        return status == STATUS_UNKNOWN ? 3 : 4;
+}
+
+static const char *check_cause(const Check *check) {
+        if (!check->type)
+                return check->settings.problem;
+        if (check->checked_usec == 0)
+                return "no result yet";
+        return check->reason;
+}
+
+static void cut_to_line(char *text) {
+        for (char *p = text; *p; p++)
+                if ((unsigned char) *p < 0x20)
+                        *p = ' ';
+        if (strlen(text) > SUMMARY_MAX)
+                memcpy(text + SUMMARY_MAX - 3, "...", 4);
+}
+
+char *summary_line(const HealthView *view, uint64_t now_usec) {
+        _cleanup_(text_buffer_done) TextBuffer text = {};
+        size_t n_checks = view->checks.n_items, n_failing = 0;
+        Status overall = check_set_status(&view->checks, NULL, now_usec);
+        const Check *worst = NULL;
+        unsigned worst_rank = 0;
+        char *line;
+
+        for (size_t i = 0; i < n_checks; i++) {
+                const Check *check = view->checks.items[i];
+                unsigned rank = check_rank(check, check_status(check, now_usec));
+
+                n_failing += rank > 0;
+                if (rank > worst_rank) {
+                        worst = check;
+                        worst_rank = rank;
+                }
+        }
+        text_buffer_printf(&text, "%s: ", status_to_string(overall));
+        if (worst) {
+                const char *cause = check_cause(worst);
+                text_buffer_printf(&text, "%s %s%s%s (%zu of %zu checks not healthy)",
+                                   worst->settings.name,
+                                   status_to_string(check_status(worst, now_usec)),
+                                   cause ? ": " : "", cause ? cause : "", n_failing, n_checks);
+        } else {
+                text_buffer_printf(&text, "%zu check%s", n_checks, n_checks == 1 ? "" : "s");
+        }
+        if (text_buffer_finish(&text, &line, NULL) < 0)
+                return NULL;
+        cut_to_line(line);
+        return line;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "config/config-search.h"
+#include "config/config-table.h"
+#include "probe/probe-table.h"
+
+static const char *const ready_when_words[] = {
+        [READY_WHEN_CHECKED] = "checked",
+        [READY_WHEN_STARTED] = "started",
+        [READY_WHEN_HEALTHY] = "healthy",
+        NULL,
+};
+
+static const char *const details_words[] = {
+        [DETAILS_LOCAL] = "local",
+        [DETAILS_ALWAYS] = "always",
+        [DETAILS_NEVER] = "never",
+        NULL,
+};
+
+static const ConfigKey health_keys[] = {
+        { "ReadyWhen", config_parse_word_of, offsetof(Settings, ready_when), ready_when_words },
+        {},
+};
+
+static const ConfigKey server_keys[] = {
+        { "Details", config_parse_word_of, offsetof(Settings, details), details_words },
+        {},
+};
+
+void settings_done(Settings *settings) {
+        for (size_t i = 0; i < settings->n_checks; i++)
+                check_settings_done(&settings->checks[i]);
+        free(settings->checks);
+        config_problems_done(&settings->problems);
+        *settings = (Settings){};
+}
+
+static int settings_load_main(Settings *settings, char *const *directories,
+                              ConfigContext *context) {
+        _cleanup_(config_file_freep) ConfigFile *file = NULL;
+        const ConfigSection sections[] = {
+                { "Health", health_keys, settings },
+                { "Server", server_keys, settings },
+        };
+        int r;
+
+        r = config_search_read(directories, "healthd.conf", context->problems, &file);
+        if (r < 0)
+                return r;
+        return config_apply(file, sections, ELEMENTS(sections), context);
+}
+
+static int settings_load_checks(Settings *settings, char *const *directories, Runtime *runtime,
+                                ConfigContext *context) {
+        _cleanup_(config_file_list_done) ConfigFileList files = {};
+        int r;
+
+        r = config_search_read_all(directories, "checks", ".check", context->problems, &files);
+        if (r < 0)
+                return r;
+        settings->checks = calloc(files.n_items + 1, sizeof(CheckSettings));
+        if (!settings->checks)
+                return -ENOMEM;
+        for (size_t i = 0; i < files.n_items; i++) {
+                r = check_settings_load(&settings->checks[settings->n_checks], files.items[i],
+                                        probe_type_find, probe_type_names, runtime, context);
+                if (r < 0)
+                        return r;
+                settings->n_checks++;
+        }
+        return 0;
+}
+
+int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {
+        _cleanup_(settings_done) Settings settings = {};
+        ConfigContext context = {
+                .problems = &settings.problems,
+                .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),
+                .verify_only = !runtime,
+        };
+        int r;
+
+        r = settings_load_main(&settings, directories, &context);
+        if (r < 0)
+                return r;
+        r = settings_load_checks(&settings, directories, runtime, &context);
+        if (r < 0)
+                return r;
+        *ret = settings;
+        settings = (Settings){};
+        return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The whole configuration, read and understood before anything of it runs. */
+
+#include "check/check-settings.h"
+#include "config/config-file.h"
+#include "publish/http-server.h"
+
+/* When READY=1 is sent. */
+typedef enum ReadyWhen {
+        READY_WHEN_CHECKED, /* every check has had a result */
+        READY_WHEN_STARTED, /* at once */
+        READY_WHEN_HEALTHY, /* the host is not unhealthy */
+} ReadyWhen;
+
+typedef struct Settings {
+        ReadyWhen ready_when;
+        DetailsPolicy details;
+        CheckSettings *checks; /* sorted by name */
+        size_t n_checks;
+        ConfigProblems problems; /* of all files */
+} Settings;
+
+/*
+ * Reads healthd.conf and checks/ below each directory of the search path. Mistakes are collected
+ * in problems and cost only what they stand in. runtime NULL: only verify.
+ * Returns 0 or -ENOMEM.
+ */
+int settings_load(char *const *directories, Runtime *runtime, Settings *ret);
+void settings_done(Settings *settings);
