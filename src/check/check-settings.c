@@ -69,8 +69,10 @@ static const ConfigKey check_keys[] = {
         { "Required", config_parse_bool, offsetof(CheckSettings, required) },
         { "Watchdog", config_parse_bool, offsetof(CheckSettings, watchdog) },
         { "Groups", config_parse_words, offsetof(CheckSettings, groups) },
-        { "DegradedWhen", config_parse_condition, offsetof(CheckSettings, degraded_when) },
-        { "UnhealthyWhen", config_parse_condition, offsetof(CheckSettings, unhealthy_when) },
+        { "DegradedWhen", config_parse_condition, offsetof(CheckSettings, degraded_when),
+          .flags = CONFIG_LIST },
+        { "UnhealthyWhen", config_parse_condition, offsetof(CheckSettings, unhealthy_when),
+          .flags = CONFIG_LIST },
         {},
 };
 
