@@ -122,11 +122,14 @@ static unsigned edit_distance(const char *a, const char *b) {
 }
 
 const char *string_nearest(const char *text, const char *const *candidates) {
-        unsigned best_distance = (unsigned) (strlen(text) + 2) / 3;
+        unsigned length = (unsigned) strlen(text), best_distance = (length + 2) / 3;
         const char *best = NULL;
 
         if (best_distance < 2)
                 best_distance = 2;
+        /* A word with every letter changed is another word. */
+        if (best_distance >= length)
+                best_distance = length > 0 ? length - 1 : 0;
         for (size_t i = 0; candidates[i]; i++) {
                 unsigned distance = edit_distance(text, candidates[i]);
                 if (distance < best_distance || (distance == best_distance && !best)) {

@@ -45,7 +45,8 @@ static const TimeUnit time_units[] = {
         { "y", USEC_PER_YEAR },
         { "usec", 1 },
         { "us", 1 },
-        { "µs", 1 },
+        { "\u00b5s", 1 }, /* the micro sign */
+        { "\u03bcs", 1 }, /* the Greek letter */
 };
 
 static uint64_t clock_usec(clockid_t clock) {
@@ -87,13 +88,15 @@ static int time_span_parse_term(const char **text, uint64_t *total_usec) {
 
         if (!isdigit((unsigned char) *p) && *p != '.')
                 return -EINVAL;
-        if (*p == '.' && !isdigit((unsigned char) p[1]))
-                return -EINVAL;
         for (; isdigit((unsigned char) *p); p++)
                 number = number * 10 + (*p - '0');
+        if (*p == '.' && !isdigit((unsigned char) p[1]))
+                return -EINVAL;
         if (*p == '.')
                 for (p++; isdigit((unsigned char) *p); p++)
                         number += (*p - '0') * (scale /= 10);
+        if (*p == '.')
+                return -EINVAL; /* "12.34.56" is no two numbers */
         while (isspace((unsigned char) *p))
                 p++;
         if (*p && !isdigit((unsigned char) *p) && *p != '.') {

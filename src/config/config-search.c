@@ -14,8 +14,6 @@
 #define NAME_CHARACTERS                                                                            \
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.@"
 
-DEFINE_CLEANUP(ConfigFile, config_file_free)
-
 /* A file met in a directory of the search path. */
 typedef struct FoundFile {
         char *name;
@@ -91,26 +89,35 @@ static bool name_is_wanted(const char *name, const char *suffix) {
                string_equal(name + length - suffix_length, suffix);
 }
 
+/* Whether an error is the directory's own fault: it is there, and so is what it is in. */
+static bool directory_is_at_fault(int error, const char *path) {
+        struct stat status;
+
+        return error != 0 && error != ENOENT && (error != ENOTDIR || lstat(path, &status) == 0);
+}
+
 static int found_files_scan(FoundFiles *found, const char *path, const char *suffix, size_t rank,
                             ConfigProblems *problems) {
         _cleanup_(closedirp) DIR *directory = opendir(path);
         struct dirent *entry;
-        int r;
+        int r, error = directory ? 0 : errno;
 
         while (directory) {
                 errno = 0;
                 entry = readdir(directory);
-                if (!entry)
+                if (!entry) {
+                        error = errno;
                         break;
+                }
                 if (!name_is_wanted(entry->d_name, suffix))
                         continue;
                 r = found_files_add(found, path, entry->d_name, rank);
                 if (r < 0)
                         return r;
         }
-        if (errno != 0 && errno != ENOENT)
+        if (directory_is_at_fault(error, path))
                 config_problems_add(problems, path, 0, "the directory cannot be read: %s",
-                                    strerrordesc_np(errno));
+                                    strerrordesc_np(error));
         return 0;
 }
 

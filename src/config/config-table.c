@@ -33,3 +33,432 @@ static int why(char **ret_why, const char *format, ...) {
         va_end(arguments);
         return r < 0 ? r : -EINVAL;
 }
+
+static int why_range(char **ret_why, const ConfigRange *range, const char *minimum,
+                     const char *maximum) {
+        if (range->maximum == UINT64_MAX)
+                return why(ret_why, "must be at least %s", minimum);
+        if (range->minimum == 0)
+                return why(ret_why, "must be at most %s", maximum);
+        return why(ret_why, "must be from %s to %s", minimum, maximum);
+}
+
+static bool range_holds(const ConfigRange *range, uint64_t number) {
+        return !range || (number >= range->minimum && number <= range->maximum);
+}
+
+/* Digits and what follows them; what does not fit becomes UINT64_MAX, which no range allows. */
+static bool digits_parse(const char *text, uint64_t *ret_number, const char **ret_rest) {
+        char *rest;
+
+        /* strtoull() would also take signs and white space. */
+        if (!isdigit((unsigned char) *text))
+                return false;
+        *ret_number = strtoull(text, &rest, 10);
+        *ret_rest = rest;
+        return true;
+}
+
+int config_parse_string(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        char **target = field;
+        char *copy = strdup(value);
+
+        (void) key;
+        (void) ret_why;
+        if (!copy)
+                return -ENOMEM;
+        string_free_secret(*target);
+        *target = copy;
+        return 0;
+}
+
+int config_parse_path(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        if (*value != '/')
+                return why(ret_why, "not an absolute path; write it from the root: /etc/...");
+        if (strlen(value) >= PATH_MAX)
+                return why(ret_why, "longer than a path may be");
+        return config_parse_string(key, value, field, ret_why);
+}
+
+int config_parse_bool(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        static const char *const words[][2] = { { "0", "1" },      { "no", "yes" }, { "n", "y" },
+                                                { "false", "true" }, { "f", "t" },    { "off", "on" } };
+
+        (void) key;
+        for (size_t i = 0; i < ELEMENTS(words); i++)
+                for (size_t truth = 0; truth < 2; truth++)
+                        if (strcasecmp(value, words[i][truth]) == 0) {
+                                *(bool *) field = truth;
+                                return 0;
+                        }
+        return why(ret_why, "neither yes nor no; write one of the two");
+}
+
+int config_parse_unsigned(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        static const ConfigRange all = { 0, UINT_MAX };
+        const ConfigRange *range = key->data ? key->data : &all;
+        char minimum[32], maximum[32];
+        const char *rest;
+        uint64_t number;
+
+        if (!digits_parse(value, &number, &rest) || *rest)
+                return why(ret_why, "not a whole number; write for example %" PRIu64,
+                           range->minimum > 3 ? range->minimum : 3);
+        if (range_holds(range, number) && number <= UINT_MAX) {
+                *(unsigned *) field = (unsigned) number;
+                return 0;
+        }
+        snprintf(minimum, sizeof(minimum), "%" PRIu64, range->minimum);
+        snprintf(maximum, sizeof(maximum), "%" PRIu64,
+                 range->maximum < UINT_MAX ? range->maximum : UINT_MAX);
+        return why(ret_why, "must be from %s to %s", minimum, maximum);
+}
+
+int config_parse_span(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        const ConfigRange *range = key->data;
+        char minimum[64], maximum[64];
+        uint64_t usec;
+        int r;
+
+        r = time_span_parse(value, &usec);
+        if (r == -ERANGE)
+                return why(ret_why, "longer than can be counted; write for example 1y");
+        if (r < 0)
+                return why(ret_why, "not a time span; write for example 30s or 5min");
+        if (range_holds(range, usec)) {
+                *(uint64_t *) field = usec;
+                return 0;
+        }
+        return why_range(ret_why, range,
+                         time_span_format(minimum, sizeof(minimum), range->minimum),
+                         time_span_format(maximum, sizeof(maximum), range->maximum));
+}
+
+int config_parse_size(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        static const char units[] = "KMGT";
+        const ConfigRange *range = key->data;
+        char minimum[32], maximum[32];
+        const char *rest, *unit;
+        uint64_t number;
+        unsigned shift = 0;
+
+        if (!digits_parse(value, &number, &rest))
+                return why(ret_why, "not a size; write for example 512M or 2G");
+        while (isspace((unsigned char) *rest))
+                rest++;
+        unit = *rest ? strchr(units, *rest) : NULL;
+        if (unit) {
+                shift = 10 * (unsigned) (unit - units + 1);
+                rest++;
+        } else if (*rest == 'B')
+                rest++;
+        if (*rest)
+                return why(ret_why, "not a size; the units are K, M, G and T: 512M or 2G");
+        if (number > UINT64_MAX >> shift || number == UINT64_MAX)
+                return why(ret_why, "larger than can be counted; write for example 2G");
+        number <<= shift;
+        if (range_holds(range, number)) {
+                *(uint64_t *) field = number;
+                return 0;
+        }
+        snprintf(minimum, sizeof(minimum), "%" PRIu64, range->minimum);
+        snprintf(maximum, sizeof(maximum), "%" PRIu64, range->maximum);
+        return why_range(ret_why, range, minimum, maximum);
+}
+
+int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        StringList *list = field;
+
+        (void) key;
+        (void) ret_why;
+        if (*value)
+                return string_list_add_words(list, value);
+        *list = string_list_free(*list);
+        return 0;
+}
+
+int config_parse_lines(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        StringList *list = field;
+
+        if (*value)
+                return string_list_add(list, value);
+        return config_parse_words(key, value, field, ret_why);
+}
+
+int config_parse_word_of(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        const char *const *words = key->data;
+        _cleanup_(text_buffer_done) TextBuffer known = {};
+        const char *nearest;
+
+        for (size_t i = 0; words[i]; i++) {
+                if (string_equal(words[i], value)) {
+                        *(int *) field = (int) i;
+                        return 0;
+                }
+                text_buffer_printf(&known, "%s%s", i > 0 ? " " : "", words[i]);
+        }
+        nearest = string_nearest(value, words);
+        return why(ret_why, "not one of: %s%s%s%s", known.text ? known.text : "",
+                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "");
+}
+
+static void cleanup_free_secret(char **text) {
+        *text = string_free_secret(*text);
+}
+
+static bool key_is_list(const ConfigKey *key) {
+        return key->flags & CONFIG_LIST || key->parse == config_parse_words ||
+               key->parse == config_parse_lines;
+}
+
+static const ConfigSection *section_find(const ConfigSection *sections, size_t n_sections,
+                                         const char *name) {
+        for (size_t i = 0; i < n_sections; i++)
+                if (string_equal(sections[i].name, name))
+                        return &sections[i];
+        return NULL;
+}
+
+static const ConfigKey *section_find_key(const ConfigSection *section, const char *name) {
+        for (const ConfigKey *key = section->keys; key->name; key++)
+                if (string_equal(key->name, name))
+                        return key;
+        return NULL;
+}
+
+/* What was probably meant, or else what there is. */
+static void add_suggestion(TextBuffer *out, const char *text, const char *const *names,
+                           const char *before, const char *after) {
+        const char *nearest = string_nearest(text, names);
+
+        if (nearest) {
+                text_buffer_printf(out, "; did you mean %s%s%s?", before, nearest, after);
+                return;
+        }
+        for (size_t i = 0; names[i]; i++)
+                text_buffer_printf(out, "%s %s%s%s", i > 0 ? "," : "; known are", before, names[i],
+                                   after);
+}
+
+static int report_unknown_section(const ConfigEntry *entry, const ConfigSection *sections,
+                                  size_t n_sections, ConfigProblems *problems) {
+        _cleanup_free_ const char **names = calloc(n_sections + 1, sizeof(char *));
+        _cleanup_(text_buffer_done) TextBuffer hint = {};
+
+        if (!names)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_sections; i++)
+                names[i] = sections[i].name;
+        add_suggestion(&hint, entry->section, names, "[", "]");
+        config_problems_add(problems, entry->file, entry->section_line,
+                            "unknown section [%.64s]%s", entry->section,
+                            hint.text ? hint.text : "");
+        return 0;
+}
+
+static int report_unknown_key(const ConfigEntry *entry, const ConfigSection *section,
+                              const ConfigSection *sections, size_t n_sections,
+                              ConfigProblems *problems) {
+        _cleanup_free_ const char **names = NULL;
+        _cleanup_(text_buffer_done) TextBuffer hint = {};
+        size_t n_keys = 0;
+
+        for (size_t i = 0; i < n_sections && !hint.text; i++)
+                if (section_find_key(&sections[i], entry->key))
+                        text_buffer_printf(&hint, "; it belongs in [%s]", sections[i].name);
+        while (section->keys[n_keys].name)
+                n_keys++;
+        names = calloc(n_keys + 1, sizeof(char *));
+        if (!names)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_keys; i++)
+                names[i] = section->keys[i].name;
+        if (!hint.text)
+                add_suggestion(&hint, entry->key, names, "\"", "=\"");
+        config_problems_add(problems, entry->file, entry->line, "unknown key \"%.64s=\" in [%s]%s",
+                            entry->key, section->name, hint.text ? hint.text : "");
+        return 0;
+}
+
+/* A URL or a connection string may hold a password though its key is no secret. */
+static bool value_may_be_shown(const ConfigKey *key, const char *value) {
+        if (key->flags & CONFIG_SECRET || strlen(value) > SHOWN_VALUE_MAX)
+                return false;
+        for (const char *p = value; *p; p++)
+                if (iscntrl((unsigned char) *p))
+                        return false;
+        return !strchr(value, '@') && !strcasestr(value, "password") &&
+               !string_after_prefix(value, CREDENTIAL_PREFIX);
+}
+
+static void report_value(const ConfigEntry *entry, const ConfigKey *key, const char *text,
+                         ConfigProblems *problems) {
+        config_problems_add(problems, entry->file, entry->line, "%s=%s: %s", key->name,
+                            value_may_be_shown(key, entry->value) ? entry->value : "",
+                            text ? text : "not a valid value");
+}
+
+static int credential_absent(const char *name, char **ret_why) {
+        return why(ret_why,
+                   "the credential \"%s\" is not there; add LoadCredential=%s:/path to [Service] of "
+                   "the unit (systemctl edit healthd)",
+                   name, name);
+}
+
+/* The file without its last newline. */
+static int credential_load(const char *directory, const char *name, char **ret_value,
+                           char **ret_why) {
+        _cleanup_free_ char *path = NULL, *content = NULL;
+        int r, length;
+
+        r = string_printf(&path, "%s/%s", directory, name);
+        if (r < 0)
+                return r;
+        content = malloc(CREDENTIAL_SIZE_MAX + 2);
+        if (!content)
+                return -ENOMEM;
+        length = file_read_small(path, content, CREDENTIAL_SIZE_MAX + 2);
+        if (length == -ENOENT)
+                return credential_absent(name, ret_why);
+        if (length < 0)
+                return why(ret_why, "the credential \"%s\" cannot be read: %s", name,
+                           strerrordesc_np(-length));
+        if (length > CREDENTIAL_SIZE_MAX)
+                r = why(ret_why, "the credential \"%s\" is larger than 1 MiB", name);
+        else if (memchr(content, '\0', (size_t) length))
+                r = why(ret_why, "the credential \"%s\" contains a NUL byte; it must be text", name);
+        else if (length == 0 || string_equal(content, "\n"))
+                r = why(ret_why, "the credential \"%s\" is empty", name);
+        else {
+                *ret_value = strndup(content, (size_t) length - (content[length - 1] == '\n'));
+                r = *ret_value ? 0 : -ENOMEM;
+        }
+        explicit_bzero(content, (size_t) length);
+        return r;
+}
+
+static int credential_read(ConfigContext *context, const char *name, char **ret_value,
+                           char **ret_why) {
+        int r;
+
+        if (!*name || name[strspn(name, CREDENTIAL_CHARACTERS)] || string_equal(name, ".") ||
+            string_equal(name, ".."))
+                return why(ret_why, "not a credential's name; after \"credential:\" stand letters, "
+                                    "digits, \"_\", \"-\" and \".\" only");
+        if (context->credentials_directory) {
+                r = credential_load(context->credentials_directory, name, ret_value, ret_why);
+                return r < 0 ? r : string_list_add(&context->secrets, *ret_value);
+        }
+        if (!context->verify_only)
+                return credential_absent(name, ret_why);
+        /* Whoever verifies by hand has no credentials; the rest can be verified all the same. */
+        *ret_value = strdup("placeholder");
+        return *ret_value ? 0 : -ENOMEM;
+}
+
+/* Resolves a reference into *ret_held (NULL: the value is what is written); notes secrets. */
+static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigContext *context,
+                         char **ret_held, char **ret_why) {
+        const char *name = string_after_prefix(entry->value, CREDENTIAL_PREFIX);
+
+        if (name && key->flags & CONFIG_CREDENTIAL)
+                return credential_read(context, name, ret_held, ret_why);
+        if (name)
+                return why(ret_why, "this key takes no credential; write the value itself");
+        return key->flags & CONFIG_SECRET ? string_list_add(&context->secrets, entry->value) : 0;
+}
+
+static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *field,
+                       ConfigContext *context) {
+        _cleanup_(cleanup_free_secret) char *held = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (!*entry->value)
+                return key_is_list(key) ? key->parse(key, "", field, &text) : 0;
+        r = entry_resolve(entry, key, context, &held, &text);
+        if (r == 0)
+                r = key->parse(key, held ? held : entry->value, field, &text);
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        report_value(entry, key, text, context->problems);
+        return 0;
+}
+
+/* A key's number among those of all sections; without a key, how many there are before section. */
+static size_t key_number(const ConfigSection *sections, const ConfigSection *section,
+                         const ConfigKey *key) {
+        size_t number = key ? (size_t) (key - section->keys) : 0;
+
+        for (; sections < section; sections++)
+                for (const ConfigKey *other = sections->keys; other->name; other++)
+                        number++;
+        return number;
+}
+
+/* For each key number, one more than the index of its last empty assignment. */
+static int resets_find(const ConfigFile *file, const ConfigSection *sections, size_t n_sections,
+                       size_t **ret_resets) {
+        size_t *resets = calloc(key_number(sections, sections + n_sections, NULL) + 1,
+                                sizeof(size_t));
+
+        if (!resets)
+                return -ENOMEM;
+        for (size_t i = 0; i < file->n_entries; i++) {
+                const ConfigEntry *entry = &file->entries[i];
+                const ConfigSection *section;
+                const ConfigKey *key;
+
+                if (*entry->value)
+                        continue;
+                section = section_find(sections, n_sections, entry->section);
+                key = section ? section_find_key(section, entry->key) : NULL;
+                if (key)
+                        resets[key_number(sections, section, key)] = i + 1;
+        }
+        *ret_resets = resets;
+        return 0;
+}
+
+/* Whether an entry stands under the same header as the one before it. */
+static bool entry_is_in_same_section(const ConfigFile *file, size_t i) {
+        return i > 0 && file->entries[i].file == file->entries[i - 1].file &&
+               file->entries[i].section_line == file->entries[i - 1].section_line;
+}
+
+int config_apply(const ConfigFile *file, const ConfigSection *sections, size_t n_sections,
+                 ConfigContext *context) {
+        _cleanup_free_ size_t *resets = NULL;
+        int r;
+
+        r = resets_find(file, sections, n_sections, &resets);
+        for (size_t i = 0; r == 0 && i < file->n_entries; i++) {
+                const ConfigEntry *entry = &file->entries[i];
+                const ConfigSection *section = section_find(sections, n_sections, entry->section);
+                const ConfigKey *key = section ? section_find_key(section, entry->key) : NULL;
+
+                if (key && i + 1 >= resets[key_number(sections, section, key)])
+                        r = entry_apply(entry, key, (char *) section->target + key->offset,
+                                        context);
+                else if (key || string_after_prefix(entry->section, "X-"))
+                        continue;
+                else if (!section && !entry_is_in_same_section(file, i))
+                        r = report_unknown_section(entry, sections, n_sections,
+                                                   context->problems);
+                else if (section && !string_after_prefix(entry->key, "X-"))
+                        r = report_unknown_key(entry, section, sections, n_sections,
+                                               context->problems);
+        }
+        return r;
+}
+
+const ConfigEntry *config_file_find(const ConfigFile *file, const char *section, const char *key) {
+        for (size_t i = file->n_entries; i > 0; i--) {
+                const ConfigEntry *entry = &file->entries[i - 1];
+
+                if (string_equal(entry->key, key) && string_equal(entry->section, section))
+                        return *entry->value ? entry : NULL;
+        }
+        return NULL;
+}

@@ -4,14 +4,16 @@
 /* libcurl's multi interface on the reactor and the scheduler. */
 
 #include <curl/curl.h>
+#include <stdbool.h>
 
 #include "io/reactor.h"
+#include "io/resolver.h"
 #include "io/scheduler.h"
 
 typedef struct CurlGlue CurlGlue;
 typedef struct CurlTransfer CurlTransfer;
 
-/* Called once, from the loop, when the transfer is over. It may free the transfer. */
+/* Called once, from the loop, when the transfer is over. It may free the transfer and the glue. */
 typedef void (*CurlHandler)(CurlTransfer *transfer, CURLcode result, void *userdata);
 
 /* Embedded in its owner, zeroed before first use. Owns the easy handle. */
@@ -20,22 +22,50 @@ struct CurlTransfer {
         CurlGlue *glue; /* NULL while not under way */
         CurlHandler on_done;
         void *userdata;
+        struct curl_slist *connect_to;
+        bool has_address;
+        /*
+         * For CURLOPT_CONNECT_ONLY, set after curl_transfer_prepare(): the connection lives on after
+         * on_done, until curl_transfer_cancel().
+         */
+        bool keep_connection;
+        int socket_errno;            /* why no socket could be made, 0: one was */
         char error[CURL_ERROR_SIZE]; /* libcurl's own words about a failure */
 };
 
+/*
+ * A connection of keep_connection needs a glue of its own: libcurl closes what is idle in a multi
+ * handle whenever another transfer starts there.
+ */
 int curl_glue_new(Reactor *reactor, Scheduler *scheduler, CurlGlue **ret);
+/* Every transfer was cancelled or is over. */
 CurlGlue *curl_glue_free(CurlGlue *glue);
 
 /*
  * Makes the easy handle, or resets it for another use, with everything set that must never be
  * forgotten: http and https only, no proxy, no signals, no look-ups, no redirects, QUICK_EXIT.
- * Returns 0 or -ENOMEM.
+ * The transfer is not under way. Returns 0 or -ENOMEM.
  */
 int curl_transfer_prepare(CurlTransfer *transfer);
-/* Starts a prepared transfer. on_done is never called from inside this call. */
+/*
+ * Where to connect, whatever the host of the URL is; libcurl never looks a name up. The URL's host
+ * stays what the Host header, SNI and the certificate check use. Returns 0 or -ENOMEM.
+ */
+int curl_transfer_set_address(CurlTransfer *transfer, const ResolvedAddress *address,
+                              uint16_t port);
+int curl_transfer_set_unix_path(CurlTransfer *transfer, const char *path);
+/*
+ * Starts a prepared transfer. on_done is never called from inside this call.
+ * Returns 0, -EINVAL if it has no address, or -ENOMEM.
+ */
 int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_done,
                         void *userdata);
 /* Stops it; on_done is not called. Kept connections live on in the glue. */
 void curl_transfer_cancel(CurlTransfer *transfer);
 /* Cancels and frees the easy handle. */
 void curl_transfer_done(CurlTransfer *transfer);
+
+/* What went wrong, for people: the system's words about a connection, else libcurl's. */
+const char *curl_transfer_strerror(const CurlTransfer *transfer, CURLcode result);
+/* Whether it failed because we are short of descriptors or memory. */
+bool curl_transfer_failed_internally(const CurlTransfer *transfer, CURLcode result);

@@ -41,11 +41,22 @@ int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_e
 /* Closes at once, whatever is under way. Accepts NULL, returns NULL. */
 Stream *stream_close(Stream *stream);
 
-/* Bytes read, 0 at the end of the stream, -EAGAIN if there are none yet, or a negative errno. */
+/*
+ * Bytes read, 0 at the end of the stream, -EAGAIN if there are none yet, or a negative errno.
+ * After STREAM_READABLE read until something else than bytes comes: in TLS the rest is not
+ * announced again. After 0 or an error nothing is announced any more.
+ */
 ssize_t stream_read(Stream *stream, void *buffer, size_t size);
-/* Bytes taken, possibly fewer than size (then STREAM_WRITABLE follows), or a negative errno. */
+/*
+ * Bytes taken, or a negative errno. Fewer than size, possibly 0: STREAM_WRITABLE follows, then go
+ * on with the rest, at the same place in memory.
+ */
 ssize_t stream_write(Stream *stream, const void *data, size_t size);
 
+/* Whether it failed because we are short of descriptors or memory: no verdict on the peer. */
+bool stream_failed_internally(const Stream *stream);
+/* The peer, for people: "127.0.0.1:6379", "db1 (10.0.0.5:6379)", "/run/x.sock". */
+const char *stream_place(const Stream *stream);
 /* What went wrong, for people: "connecting to 127.0.0.1:6379: Connection refused". */
 const char *stream_error(const Stream *stream);
 /* The stage a deadline fell into, for people: "resolving db1", "connecting to 127.0.0.1:6379". */

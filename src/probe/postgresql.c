@@ -324,7 +324,7 @@ static char *message_flatten(const char *message) {
                 if (!*line || string_equal(line, previous))
                         continue;
                 previous = line;
-                text_buffer_add_string(&out, continued ? " " : separator);
+                text_buffer_add_string(&out, continued ? ". " : separator);
                 separator = "; ";
                 while ((gap = strstr(line, ":  "))) {
                         text_buffer_add(&out, line, (size_t) (gap - line) + 2);
@@ -537,8 +537,10 @@ static void probe_take_row(PostgresqlProbe *probe, const PGresult *result) {
         }
         if (PQnfields(result) > 0)
                 sample_add_column(&probe->sample, "query_result", result, 0);
+        /* PostgreSQL calls a column without a name "?column?", which is none to put anywhere. */
         for (int column = 0; column < PQnfields(result); column++)
-                sample_add_column(&probe->sample, PQfname(result, column), result, column);
+                if (*PQfname(result, column) != '?')
+                        sample_add_column(&probe->sample, PQfname(result, column), result, column);
 }
 
 static void probe_fail_query(PostgresqlProbe *probe, const PGresult *result) {

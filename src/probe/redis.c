@@ -20,9 +20,16 @@
 #define DEFAULT_PORT    6379
 
 /* What one probe may be answered: an INFO is 5 KiB. */
-#define ANSWER_MAX   (1024 * 1024)
-#define ELEMENTS_MAX 65536
-#define STEPS_MAX    5
+#define ANSWER_MAX      (1024 * 1024)
+#define ELEMENTS_MAX    65536
+#define STEPS_MAX       5
+
+/* hiredis changed its mind between 0.14 and 1.0. */
+#if HIREDIS_MAJOR < 1
+typedef int ElementCount;
+#else
+typedef size_t ElementCount;
+#endif
 
 typedef struct RedisProbe RedisProbe;
 
@@ -48,7 +55,6 @@ struct RedisProbe {
         /* Made by prepare(). */
         Address address;
         StreamTarget target;
-        char *peer;        /* "127.0.0.1:6379" or the path, for people */
         StringList wanted; /* fields of INFO */
         bool wants_all;
         Step steps[STEPS_MAX];
@@ -60,7 +66,8 @@ struct RedisProbe {
         Check *check;
         Stream *stream;
         redisReader *reader;
-        redisReplyObjectFunctions functions;
+        redisReplyObjectFunctions functions; /* hiredis's own, but for arrays */
+        const redisReplyObjectFunctions *hiredis_functions;
         Sample sample;
         bool running, connected;
         bool reused;   /* over a kept connection */
@@ -139,8 +146,18 @@ static void probe_close(RedisProbe *probe) {
         probe->connected = false;
 }
 
+/* A connection that has more to say than it was asked, or has ended, is not kept. */
+static bool probe_can_keep(RedisProbe *probe) {
+        char more;
+
+        return probe->connection == CONNECTION_PERSISTENT &&
+               probe->sample.result == SAMPLE_MEASURED &&
+               probe->reader->pos == probe->reader->len &&
+               stream_read(probe->stream, &more, sizeof(more)) == -EAGAIN;
+}
+
 static void probe_report(RedisProbe *probe) {
-        if (probe->sample.result != SAMPLE_MEASURED || probe->connection != CONNECTION_PERSISTENT)
+        if (!probe_can_keep(probe))
                 probe_close(probe);
         probe->running = false;
         check_report(probe->check, &probe->sample);
@@ -155,9 +172,9 @@ static bool probe_refused(RedisProbe *probe, const redisReply *reply) {
         for (size_t i = 0; !hint && i < ELEMENTS(hints); i++)
                 if (string_after_prefix(reply->str, hints[i].prefix))
                         hint = hints[i].hint;
-        sample_fail(&probe->sample, "%s answered %s with: %s%s%s%s", probe->peer,
-                    probe->steps[probe->step].name, reply->str, hint ? " (" : "", hint ? hint : "",
-                    hint ? ")" : "");
+        sample_fail(&probe->sample, "%s answered %s with: %s%s%s%s", stream_place(probe->stream),
+                    probe->steps[probe->step].name, string_strip(reply->str), hint ? " (" : "",
+                    hint ? hint : "", hint ? ")" : "");
         return true;
 }
 
@@ -174,7 +191,7 @@ static bool probe_on_ping_reply(RedisProbe *probe, const redisReply *reply) {
                 return false;
         if (reply->type != REDIS_REPLY_STATUS || !string_equal(reply->str, "PONG")) {
                 sample_fail(&probe->sample, "%s did not answer PING with PONG: is it a Redis?",
-                            probe->peer);
+                            stream_place(probe->stream));
                 return false;
         }
         sample_add_string(&probe->sample, "ping", "PONG");
@@ -223,8 +240,8 @@ static void replication_take(Replication *replication, const char *name, const c
                 replication->is_replica = string_equal(value, "slave");
         /* slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
         lag = string_after_prefix(name, "slave") ? strstr(value, ",lag=") : NULL;
-        if (lag && number_parse(lag + strlen(",lag="), &number) &&
-            number > replication->replica_lag)
+        number = lag ? strtod(lag + strlen(",lag="), NULL) : 0;
+        if (number > replication->replica_lag)
                 replication->replica_lag = number;
 }
 
@@ -255,7 +272,7 @@ static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
                 return false;
         if (reply->type != REDIS_REPLY_STRING) {
                 sample_fail(&probe->sample, "%s did not answer INFO with text: is it a Redis?",
-                            probe->peer);
+                            stream_place(probe->stream));
                 return false;
         }
         for (line = strtok_r(reply->str, "\r\n", &rest); line;
@@ -309,26 +326,24 @@ static void probe_lost(RedisProbe *probe, int error) {
                         probe_fail_internal(probe, r);
                 return;
         }
-        sample_fail(&probe->sample, "%s closed the connection instead of answering %s%s%s",
-                    probe->peer, probe->steps[probe->step].name, error ? ": " : "",
-                    error ? strerror(-error) : "");
+        sample_fail(&probe->sample, "%s closed the connection instead of answering %s%s%s%s",
+                    stream_place(probe->stream), probe->steps[probe->step].name, error ? ": " : "",
+                    error ? strerror(-error) : "",
+                    probe->answered || probe->target.tls || probe->target.path
+                                    ? ""
+                                    : " (if it speaks TLS there, set TLS=yes)");
         probe_report(probe);
 }
 
-/* Returns false if the probe has been reported. */
-static bool probe_write(RedisProbe *probe) {
+static void probe_write(RedisProbe *probe) {
         while (probe->sent < probe->request.length) {
                 ssize_t n = stream_write(probe->stream, probe->request.text + probe->sent,
                                          probe->request.length - probe->sent);
                 if (n == 0 || n == -EAGAIN)
-                        return true;
-                if (n < 0) {
-                        probe_lost(probe, (int) n);
-                        return false;
-                }
-                probe->sent += (size_t) n;
+                        return;
+                /* What the server said before it closed is the better reason: reading tells. */
+                probe->sent = n < 0 ? probe->request.length : probe->sent + (size_t) n;
         }
-        return true;
 }
 
 /* Takes the replies that are complete. Returns false if the probe has been reported. */
@@ -338,7 +353,9 @@ static bool probe_take_replies(RedisProbe *probe) {
 
                 if (redisReaderGetReply(probe->reader, &reply) != REDIS_OK) {
                         sample_fail(&probe->sample, "%s does not speak Redis's protocol: %s",
-                                    probe->peer, probe->reader->errstr);
+                                    stream_place(probe->stream),
+                                    probe->reader->err == REDIS_ERR_OOM ? "a reply is too large"
+                                                                        : probe->reader->errstr);
                         probe_report(probe);
                         return false;
                 }
@@ -367,7 +384,7 @@ static void probe_read(RedisProbe *probe) {
                 probe->received += (size_t) n;
                 if (probe->received > ANSWER_MAX) {
                         sample_fail(&probe->sample, "%s answered %s with more than 1 MiB",
-                                    probe->peer, probe->steps[probe->step].name);
+                                    stream_place(probe->stream), probe->steps[probe->step].name);
                         probe_report(probe);
                         return;
                 }
@@ -384,11 +401,15 @@ static void probe_begin(RedisProbe *probe, double connect_ms) {
         sample_add_boolean(&probe->sample, "connected", true);
         sample_add_number(&probe->sample, "connect_ms", connect_ms);
         probe->sent_usec = now_monotonic_usec();
-        (void) probe_write(probe);
+        probe_write(probe);
 }
 
 /* The kept connection speaks up by itself: that is its end, or nothing to build on. */
 static void probe_on_idle(RedisProbe *probe) {
+        char more;
+
+        if (stream_read(probe->stream, &more, sizeof(more)) == -EAGAIN)
+                return;
         probe_close(probe);
         check_run_soon(probe->check);
 }
@@ -409,19 +430,229 @@ static void probe_on_event(Stream *stream, StreamEvent event, void *userdata) {
                 probe_read(probe);
                 return;
         case STREAM_WRITABLE:
-                (void) probe_write(probe);
+                probe_write(probe);
                 return;
         case STREAM_FAILED:
                 sample_add_boolean(&probe->sample, "connected", false);
-                sample_fail(&probe->sample, "%s", stream_error(stream));
+                if (stream_failed_internally(stream))
+                        sample_fail_internal(&probe->sample, "%s", stream_error(stream));
+                else
+                        sample_fail(&probe->sample, "%s", stream_error(stream));
                 probe_report(probe);
                 return;
         }
 }
 
-/* hiredis allocates what a header announces: a "*2000000000" must not get that far. */
-static void *reply_create_array(const redisReadTask *task, int n_elements) {
-        const redisReplyObjectFunctions *functions = task->privdata;
+/* hiredis allocates what a header announces, and clearing "*2147483647" away takes seconds. */
+static void *reply_create_array(const redisReadTask *task, ElementCount n_elements) {
+        const RedisProbe *probe = task->privdata;
 
-        return n_elements <= ELEMENTS_MAX ? functions->createArray(task, n_elements) : NULL;
+        if (n_elements > ELEMENTS_MAX)
+                return NULL;
+        return probe->hiredis_functions->createArray(task, n_elements);
 }
+
+static int probe_open(RedisProbe *probe) {
+        int r;
+
+        probe->reused = false;
+        probe->step = 0;
+        probe->sent = 0;
+        probe->received = 0;
+        probe->reader = redisReaderCreate();
+        if (!probe->reader)
+                return -ENOMEM;
+        probe->hiredis_functions = probe->reader->fn;
+        probe->functions = *probe->reader->fn;
+        probe->functions.createArray = reply_create_array;
+        probe->reader->fn = &probe->functions;
+        probe->reader->privdata = probe;
+        r = stream_open(probe->check->runtime, &probe->target, probe_on_event, probe,
+                        &probe->stream);
+        if (r < 0)
+                probe_close(probe);
+        return r;
+}
+
+static int redis_start(void *instance, Check *check) {
+        RedisProbe *probe = instance;
+        int r;
+
+        probe->check = check;
+        probe->started_usec = now_monotonic_usec();
+        probe->answered = false;
+        sample_reset(&probe->sample);
+        if (!probe->stream) {
+                r = probe_open(probe);
+                if (r < 0)
+                        return r;
+                probe->running = true;
+                return 0;
+        }
+        probe->running = true;
+        probe->reused = true;
+        probe->step = probe->n_login_steps;
+        probe->sent = probe->login_length;
+        probe->received = 0;
+        /* connect_ms is 0 over a kept connection: there was nothing to wait for. */
+        probe_begin(probe, 0);
+        return 0;
+}
+
+static void redis_cancel(void *instance, Sample *sample) {
+        RedisProbe *probe = instance;
+        Sample known = probe->sample;
+
+        probe->sample = *sample;
+        *sample = known;
+        if (probe->connected)
+                sample_fail(sample, "no answer from %s to %s", stream_place(probe->stream),
+                            probe->steps[probe->step].name);
+        else {
+                sample_add_boolean(sample, "connected", false);
+                sample_fail(sample, "%s", stream_stage(probe->stream));
+        }
+        probe_close(probe);
+        probe->running = false;
+}
+
+static int setup_refuse(ProbeSetup *setup, const char *why) {
+        int r = string_replace(&setup->why, why);
+
+        return r < 0 ? r : -EINVAL;
+}
+
+static int step_add(RedisProbe *probe, const Step *step, int argc, const char **argv) {
+        char *text = NULL;
+        int length = redisFormatCommandArgv(&text, argc, argv, NULL);
+
+        if (length < 0)
+                return -ENOMEM;
+        text_buffer_add(&probe->request, text, (size_t) length);
+        explicit_bzero(text, (size_t) length);
+        redisFreeCommand(text);
+        probe->steps[probe->n_steps++] = *step;
+        return probe->request.failed ? -ENOMEM : 0;
+}
+
+static int prepare_login(RedisProbe *probe) {
+        const char *argv[] = { "AUTH", probe->username, probe->password };
+        char database[16];
+        int r;
+
+        if (probe->password) {
+                /* Servers before 6 know no user names: leave the word out if none is set. */
+                if (!probe->username)
+                        argv[1] = probe->password;
+                r = step_add(probe, &(Step){ "AUTH", probe_on_login_reply },
+                             probe->username ? 3 : 2, argv);
+                if (r < 0)
+                        return r;
+        }
+        if (probe->database > 0) {
+                snprintf(database, sizeof(database), "%u", probe->database);
+                r = step_add(probe, &(Step){ "SELECT", probe_on_login_reply }, 2,
+                             (const char *[]){ "SELECT", database });
+                if (r < 0)
+                        return r;
+        }
+        probe->n_login_steps = probe->n_steps;
+        probe->login_length = probe->request.length;
+        return 0;
+}
+
+static int prepare_request(RedisProbe *probe) {
+        int r;
+
+        r = prepare_login(probe);
+        if (r < 0)
+                return r;
+        r = step_add(probe, &(Step){ "PING", probe_on_ping_reply }, 1, (const char *[]){ "PING" });
+        if (r < 0)
+                return r;
+        r = step_add(probe, &(Step){ "INFO", probe_on_info_reply }, 1, (const char *[]){ "INFO" });
+        if (r < 0 || !probe->command)
+                return r;
+        return step_add(probe, &(Step){ probe->command[0], probe_on_command_reply },
+                        (int) string_list_length(probe->command), (const char **) probe->command);
+}
+
+static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
+        char *const *const lists[] = { probe->info, setup->condition_names };
+        int r;
+
+        r = string_list_add_words(&probe->wanted, default_fields);
+        for (size_t i = 0; i < ELEMENTS(lists); i++)
+                for (char *const *name = lists[i]; name && *name && r >= 0; name++)
+                        r = string_list_add(&probe->wanted, *name);
+        probe->wants_all = string_list_contains(probe->info, "all");
+        return r;
+}
+
+static int prepare_target(RedisProbe *probe, ProbeSetup *setup) {
+        const char *text = probe->address_text ? probe->address_text : DEFAULT_ADDRESS;
+        int r;
+
+        r = address_parse(text, DEFAULT_PORT, &probe->address);
+        if (r == -EINVAL)
+                return setup_refuse(setup, "Address= must be host:port, or the absolute path of a "
+                                           "unix socket: 127.0.0.1:6379, /run/redis/redis.sock");
+        if (r < 0)
+                return r;
+        if (probe->tls && probe->address.path)
+                return setup_refuse(setup, "TLS= does not work over a unix socket: remove it");
+        if (!probe->tls && (probe->ca_file || probe->server_name))
+                return setup_refuse(setup, "CAFile= and ServerName= need TLS=yes");
+        probe->target = (StreamTarget){
+                .path = probe->address.path,
+                .host = probe->address.host,
+                .port = probe->address.port,
+                .tls = probe->tls,
+                .server_name = probe->server_name,
+                .ca_file = probe->ca_file,
+        };
+        return 0;
+}
+
+static int redis_prepare(void *instance, ProbeSetup *setup) {
+        RedisProbe *probe = instance;
+        int r;
+
+        /* A credential need not be there for a verification, and then there is no password. */
+        if (probe->username && !probe->password && setup->runtime)
+                return setup_refuse(setup, "Username= needs Password=");
+        r = prepare_target(probe, setup);
+        if (r >= 0)
+                r = prepare_wanted(probe, setup);
+        return r < 0 ? r : prepare_request(probe);
+}
+
+static void redis_done(void *instance) {
+        RedisProbe *probe = instance;
+
+        probe_close(probe);
+        if (probe->request.text)
+                explicit_bzero(probe->request.text, probe->request.length);
+        text_buffer_done(&probe->request);
+        address_done(&probe->address);
+        sample_done(&probe->sample);
+        string_list_free(probe->wanted);
+        string_list_free(probe->command);
+        string_list_free(probe->info);
+        string_free_secret(probe->password);
+        free(probe->address_text);
+        free(probe->username);
+        free(probe->ca_file);
+        free(probe->server_name);
+}
+
+const ProbeType redis_probe = {
+        .name = "redis",
+        .section = "Redis",
+        .instance_size = sizeof(RedisProbe),
+        .keys = redis_keys,
+        .prepare = redis_prepare,
+        .start = redis_start,
+        .cancel = redis_cancel,
+        .done = redis_done,
+};

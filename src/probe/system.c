@@ -14,7 +14,7 @@
 #include "base/time-util.h"
 #include "check/probe.h"
 
-#define FIRST_CPU_WINDOW_USEC (200 * USEC_PER_MSEC)
+#define FIRST_CPU_WINDOW_USEC USEC_PER_SEC
 #define MOUNTS_MAX            64
 
 typedef struct CpuTimes {
@@ -186,14 +186,15 @@ static bool matches_any(char *const *patterns, const char *text) {
 
 /*
  * Without Mounts=: what can be written to and fills up. Overlays share the space of what they lie
- * on, and a read-only image is always full.
+ * on, a read-only image is always full, and the kernel's own trees hold no data.
  */
 static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
         if (mount_may_block(mount) || matches_any(probe->exclude, mount->point))
                 return false;
         if (probe->mounts)
                 return matches_any(probe->mounts, mount->point);
-        if (mount->read_only)
+        if (mount->read_only || strcmp(mount->type, "devtmpfs") == 0 ||
+            string_after_prefix(mount->point, "/sys/") || string_after_prefix(mount->point, "/proc/"))
                 return false;
         return strcmp(mount->type, "overlay") != 0 || strcmp(mount->point, "/") == 0;
 }
@@ -305,7 +306,7 @@ static int system_start(void *instance, Check *check) {
                 system_finish(probe, &now);
                 return 0;
         }
-        /* The first run has nothing to compare with: it takes a short look of its own. */
+        /* The first run has nothing to compare with: it looks twice. */
         probe->cpu = now;
         timer_init(&probe->cpu_timer, check->runtime->scheduler, system_on_cpu_window, probe);
         return timer_arm_after(&probe->cpu_timer, FIRST_CPU_WINDOW_USEC);

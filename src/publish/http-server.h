@@ -18,22 +18,39 @@ typedef enum DetailsPolicy {
         DETAILS_NEVER,
 } DetailsPolicy;
 
+/* runtime and view are borrowed. */
 int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret);
+/* Ends open connections at once; never from inside one of its callbacks but on_drained. */
 HttpServer *http_server_free(HttpServer *server);
 
 void http_server_set_details(HttpServer *server, DetailsPolicy policy);
 
-/* Takes a listening stream socket (unix or TCP) over and serves on it. */
+/*
+ * Called from the loop when listening pauses because descriptors or memory ran out (error:
+ * -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM); once until connections can be accepted again.
+ */
+void http_server_set_shortage_handler(HttpServer *server,
+                                      void (*on_shortage)(int error, void *userdata),
+                                      void *userdata);
+
+/*
+ * Takes a listening stream socket (unix or TCP) over, on success only, and serves on it.
+ * Returns 0, -ENOTSOCK or -EINVAL if fd is no such socket, or another negative errno.
+ */
 int http_server_add_listener(HttpServer *server, int fd);
 
-/* Opens, binds and listens on "host:port", "[::1]:port" or "/path" (numeric hosts and localhost only). */
+/*
+ * Opens, binds and listens on "host:port", "[::1]:port" or "/path" (numeric hosts and localhost
+ * only). *ret_error says what went wrong and what to do, to a new string that may be NULL.
+ */
 int http_server_listen(HttpServer *server, const char *address, char **ret_error);
 
 /* How many listeners there are. */
 size_t http_server_listeners(const HttpServer *server);
 
 /*
- * A clean stop: accepts nothing more, lets requests that have begun be answered. on_drained is
- * called from the loop when the last is, at once if there is none; the caller bounds the wait.
+ * A clean stop: accepts nothing more, lets requests that have begun be answered, closes what idles
+ * a tenth of a second later (a request may be on its way). on_drained is called from the loop when
+ * the last connection is gone, at once if there is none; the caller bounds the wait.
  */
 void http_server_drain(HttpServer *server, void (*on_drained)(void *userdata), void *userdata);

@@ -76,48 +76,49 @@ static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec
                 json_add_null(json, "next_run");
 }
 
-/* The members of one check, inside an object that is open. */
-static void add_check_members(JsonWriter *json, const Check *check, bool details,
-                              uint64_t now_usec) {
+static void add_check(JsonWriter *json, const Check *check, bool details, uint64_t now_usec) {
         const CheckSettings *settings = &check->settings;
         const char *error = check->type ? check->sample.error : settings->problem;
 
+        json_object_begin(json, settings->name);
         json_add_string(json, "status", status_to_string(check_status(check, now_usec)));
-        if (!details)
-                return;
-        add_sample_details(json, &check->sample);
-        if (error)
-                json_add_string(json, "error", error);
-        if (settings->type_name)
-                json_add_string(json, "type", settings->type_name);
-        if (settings->description)
-                json_add_string(json, "description", settings->description);
-        json_add_boolean(json, "required", settings->required);
-        add_result(json, check, now_usec);
-        add_next_run(json, check, now_usec);
+        if (details) {
+                add_sample_details(json, &check->sample);
+                if (error)
+                        json_add_string(json, "error", error);
+                if (settings->type_name)
+                        json_add_string(json, "type", settings->type_name);
+                if (settings->description)
+                        json_add_string(json, "description", settings->description);
+                json_add_boolean(json, "required", settings->required);
+                add_result(json, check, now_usec);
+                add_next_run(json, check, now_usec);
+        }
+        json_object_end(json);
+}
+
+static void begin_host(JsonWriter *json, const HealthView *view, Status status, uint64_t now_usec) {
+        json_object_begin(json, NULL);
+        json_add_string(json, "status", status_to_string(status));
+        json_add_seconds(json, "timestamp", now_realtime_usec());
+        json_add_seconds(json, "uptime", now_usec - view->started_usec);
+        json_object_begin(json, "checks");
+}
+
+static void end_host(JsonWriter *json) {
+        json_object_end(json);
+        json_object_end(json);
 }
 
 int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
                         char **ret_text, size_t *ret_length) {
         _cleanup_(json_writer_done) JsonWriter json = {};
-        Status status = check_set_status(&view->checks, group, now_usec);
 
-        json_object_begin(&json, NULL);
-        json_add_string(&json, "status", status_to_string(status));
-        json_add_seconds(&json, "timestamp", now_realtime_usec());
-        json_add_seconds(&json, "uptime", now_usec - view->started_usec);
-        json_object_begin(&json, "checks");
-        for (size_t i = 0; i < view->checks.n_items; i++) {
-                const Check *check = view->checks.items[i];
-
-                if (!check_in_group(check, group))
-                        continue;
-                json_object_begin(&json, check->settings.name);
-                add_check_members(&json, check, details, now_usec);
-                json_object_end(&json);
-        }
-        json_object_end(&json);
-        json_object_end(&json);
+        begin_host(&json, view, check_set_status(&view->checks, group, now_usec), now_usec);
+        for (size_t i = 0; i < view->checks.n_items; i++)
+                if (check_in_group(view->checks.items[i], group))
+                        add_check(&json, view->checks.items[i], details, now_usec);
+        end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
 }
 
@@ -125,12 +126,9 @@ int health_json_check(const HealthView *view, const Check *check, bool details, 
                       char **ret_text, size_t *ret_length) {
         _cleanup_(json_writer_done) JsonWriter json = {};
 
-        json_object_begin(&json, NULL);
-        json_add_string(&json, "name", check->settings.name);
-        add_check_members(&json, check, details, now_usec);
-        json_add_seconds(&json, "timestamp", now_realtime_usec());
-        json_add_seconds(&json, "uptime", now_usec - view->started_usec);
-        json_object_end(&json);
+        begin_host(&json, view, check_status(check, now_usec), now_usec);
+        add_check(&json, check, details, now_usec);
+        end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
 }
 

@@ -19,7 +19,8 @@ typedef struct HealthView {
 
 /*
  * Each renders one body to a new string. details: whether the reader may see more than statuses.
- * group NULL: every check. Returns 0 or -ENOMEM.
+ * group NULL: every check. One check is rendered in the shape of the whole: its status on top and
+ * itself under "checks". Returns 0 or -ENOMEM.
  */
 int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
                         char **ret_text, size_t *ret_length);

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "publish/endpoints.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json-writer.h"
+#include "base/string-util.h"
+#include "base/time-util.h"
+
+#define CACHE_SLOTS        64
+#define CACHE_USEC         USEC_PER_SEC /* so old may "age" and "timestamp" be */
+#define LIVE_CACHE_USEC    (100 * USEC_PER_MSEC)
+#define ETAG_SIZE          64
+#define CACHE_CONTROL_SIZE 48
+
+/* A body and what the headers are made from. */
+typedef struct Rendering {
+        unsigned status;
+        char *text;
+        size_t length;
+        uint64_t statuses;  /* hash of every status shown: one turns unknown with time alone */
+        uint64_t next_usec; /* the first run that is due among the checks shown; 0: none */
+        bool imminent;      /* a check runs now: its result may come any moment */
+} Rendering;
+
+/*
+ * Renders the answer. name: the rest of the path after a route that ends in "/". Returns 0,
+ * -ENOENT if there is nothing of that name, or -ENOMEM.
+ */
+typedef int (*RouteRenderer)(const HealthView *view, const char *name, bool details,
+                             uint64_t now_usec, Rendering *ret);
+
+typedef struct Route {
+        const char *path;        /* the whole path, or its beginning if it ends in "/" */
+        const char *placeholder; /* what stands for the rest */
+        RouteRenderer render;
+        Refusal unknown_name; /* the answer to -ENOENT */
+        uint64_t cache_usec;  /* how long one rendering serves */
+        bool volatile_state;  /* says only that the loop turns: no ETag, never kept by clients */
+} Route;
+
+typedef struct CacheSlot {
+        char *path;
+        bool details;
+        uint64_t generation;
+        uint64_t until_usec;
+        Answer answer;
+        char etag[ETAG_SIZE]; /* empty: none */
+} CacheSlot;
+
+struct Endpoints {
+        const HealthView *view;
+        bool closing;
+        struct MHD_Response *refusals[_REFUSAL_MAX];
+        struct MHD_Response *no_such_path;
+        CacheSlot cache[CACHE_SLOTS];
+};
+
+static void rendering_note_check(Rendering *rendering, const Check *check, uint64_t now_usec) {
+        uint8_t status = (uint8_t) check_status(check, now_usec);
+        uint64_t next_usec = check_next_usec(check);
+
+        rendering->statuses = hash_add(rendering->statuses, &status, sizeof(status));
+        if (check->running)
+                rendering->imminent = true;
+        else if (next_usec > 0 && (rendering->next_usec == 0 || next_usec < rendering->next_usec))
+                rendering->next_usec = next_usec;
+}
+
+static void rendering_note_group(Rendering *rendering, const HealthView *view, const char *group,
+                                 uint64_t now_usec) {
+        for (size_t i = 0; i < view->checks.n_items; i++)
+                if (check_in_group(view->checks.items[i], group))
+                        rendering_note_check(rendering, view->checks.items[i], now_usec);
+}
+
+static unsigned status_to_http(Status status) {
+        return health_is_ok(status) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static int render_group(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+                        Rendering *ret) {
+        if (name && !check_set_has_group(&view->checks, name))
+                return -ENOENT;
+        ret->status = status_to_http(check_set_status(&view->checks, name, now_usec));
+        rendering_note_group(ret, view, name, now_usec);
+        return health_json_overall(view, name, details, now_usec, &ret->text, &ret->length);
+}
+
+static int render_check(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+                        Rendering *ret) {
+        const Check *check = check_set_find(&view->checks, name);
+
+        if (!check)
+                return -ENOENT;
+        ret->status = status_to_http(check_status(check, now_usec));
+        rendering_note_check(ret, check, now_usec);
+        return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
+}
+
+static int render_ready(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+                        Rendering *ret) {
+        (void) name;
+        (void) details;
+        ret->status = status_to_http(check_set_status(&view->checks, NULL, now_usec));
+        rendering_note_group(ret, view, NULL, now_usec);
+        return health_json_ready(view, now_usec, &ret->text, &ret->length);
+}
+
+static int render_live(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+                       Rendering *ret) {
+        (void) view;
+        (void) name;
+        (void) details;
+        (void) now_usec;
+        ret->status = MHD_HTTP_OK;
+        return health_json_live(&ret->text, &ret->length);
+}
+
+static const Route routes[] = {
+        { "/health", NULL, render_group, _REFUSAL_MAX, CACHE_USEC, false },
+        { "/health/live", NULL, render_live, _REFUSAL_MAX, LIVE_CACHE_USEC, true },
+        { "/health/ready", NULL, render_ready, _REFUSAL_MAX, CACHE_USEC, false },
+        { "/health/checks/", "NAME", render_check, REFUSAL_NO_SUCH_CHECK, CACHE_USEC, false },
+        { "/health/groups/", "NAME", render_group, REFUSAL_NO_SUCH_GROUP, CACHE_USEC, false },
+};
+
+typedef struct RefusalText {
+        unsigned status;
+        const char *text;
+} RefusalText;
+
+static const RefusalText refusal_texts[_REFUSAL_MAX] = {
+        [REFUSAL_BODY_TOO_LARGE] = { MHD_HTTP_CONTENT_TOO_LARGE,
+                                     "{\"detail\":\"the request body is too large; "
+                                     "nothing here reads one\"}" },
+        [REFUSAL_URI_TOO_LONG] = { MHD_HTTP_URI_TOO_LONG, "{\"detail\":\"the address is too long: "
+                                                          "at most 1 KiB is read\"}" },
+        [REFUSAL_HEADERS_TOO_LARGE] = { MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
+                                        "{\"detail\":\"the request headers are too large: "
+                                        "at most 8 KiB are read\"}" },
+        [REFUSAL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
+                             "{\"detail\":\"only GET and HEAD are answered here\"}" },
+        [REFUSAL_NO_SUCH_CHECK] = { MHD_HTTP_NOT_FOUND,
+                                    "{\"detail\":\"there is no check of this name; "
+                                    "/health lists them all\"}" },
+        [REFUSAL_NO_SUCH_GROUP] = { MHD_HTTP_NOT_FOUND,
+                                    "{\"detail\":\"no check is in a group of this name; "
+                                    "Groups= in a check file names them\"}" },
+};
+
+static int response_add_header(struct MHD_Response *response, const char *name, const char *value) {
+        return MHD_add_response_header(response, name, value) == MHD_YES ? 0 : -ENOMEM;
+}
+
+/* Takes text over if mode is MHD_RESPMEM_MUST_FREE, also on failure. */
+static struct MHD_Response *response_new(const char *text, size_t length,
+                                         enum MHD_ResponseMemoryMode mode,
+                                         const char *cache_control) {
+        struct MHD_Response *response = MHD_create_response_from_buffer(length, (void *) text,
+                                                                        mode);
+
+        if (!response) {
+                if (mode == MHD_RESPMEM_MUST_FREE)
+                        free((void *) text);
+                return NULL;
+        }
+        if (response_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json") < 0 ||
+            response_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control) < 0 ||
+            response_add_header(response, "X-Content-Type-Options", "nosniff") < 0) {
+                MHD_destroy_response(response);
+                return NULL;
+        }
+        return response;
+}
+
+static void response_free(struct MHD_Response *response) {
+        if (response)
+                MHD_destroy_response(response);
+}
+
+static void cache_slot_done(CacheSlot *slot) {
+        free(slot->path);
+        response_free(slot->answer.response);
+        *slot = (CacheSlot){};
+}
+
+Endpoints *endpoints_free(Endpoints *endpoints) {
+        if (!endpoints)
+                return NULL;
+        for (size_t i = 0; i < ELEMENTS(endpoints->cache); i++)
+                cache_slot_done(&endpoints->cache[i]);
+        for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
+                response_free(endpoints->refusals[i]);
+        response_free(endpoints->no_such_path);
+        free(endpoints);
+        return NULL;
+}
+DEFINE_CLEANUP(Endpoints, endpoints_free)
+
+static int no_such_path_new(struct MHD_Response **ret) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+        size_t length;
+        char *text;
+        int r;
+
+        json_object_begin(&json, NULL);
+        json_add_string(&json, "detail", "nothing is served under this path");
+        json_array_begin(&json, "endpoints");
+        for (size_t i = 0; i < ELEMENTS(routes); i++) {
+                _cleanup_free_ char *path = NULL;
+
+                r = string_printf(&path, "%s%s", routes[i].path,
+                                  routes[i].placeholder ? routes[i].placeholder : "");
+                if (r < 0)
+                        return r;
+                json_add_string(&json, NULL, path);
+        }
+        json_array_end(&json);
+        json_object_end(&json);
+        r = json_writer_finish(&json, &text, &length);
+        if (r < 0)
+                return r;
+        *ret = response_new(text, length, MHD_RESPMEM_MUST_FREE, "no-cache");
+        return *ret ? 0 : -ENOMEM;
+}
+
+int endpoints_new(const HealthView *view, Endpoints **ret) {
+        _cleanup_(endpoints_freep) Endpoints *endpoints = calloc(1, sizeof(Endpoints));
+        int r;
+
+        if (!endpoints)
+                return -ENOMEM;
+        endpoints->view = view;
+        for (size_t i = 0; i < _REFUSAL_MAX; i++) {
+                const char *text = refusal_texts[i].text;
+
+                endpoints->refusals[i] = response_new(text, strlen(text), MHD_RESPMEM_PERSISTENT,
+                                                      "no-cache");
+                if (!endpoints->refusals[i])
+                        return -ENOMEM;
+        }
+        r = response_add_header(endpoints->refusals[REFUSAL_METHOD], MHD_HTTP_HEADER_ALLOW,
+                                "GET, HEAD");
+        if (r < 0)
+                return r;
+        r = no_such_path_new(&endpoints->no_such_path);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(endpoints);
+        return 0;
+}
+
+static void response_set_closing(struct MHD_Response *response) {
+        if (response)
+                (void) response_add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+void endpoints_set_closing(Endpoints *endpoints) {
+        endpoints->closing = true;
+        for (size_t i = 0; i < ELEMENTS(endpoints->cache); i++)
+                response_set_closing(endpoints->cache[i].answer.response);
+        for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
+                response_set_closing(endpoints->refusals[i]);
+        response_set_closing(endpoints->no_such_path);
+}
+
+static const Route *route_find(const char *path, const char **ret_name) {
+        for (size_t i = 0; i < ELEMENTS(routes); i++) {
+                const char *rest = string_after_prefix(path, routes[i].path);
+
+                if (!rest || (routes[i].placeholder ? !*rest : *rest != '\0'))
+                        continue;
+                *ret_name = routes[i].placeholder ? rest : NULL;
+                return &routes[i];
+        }
+        return NULL;
+}
+
+/*
+ * A client may keep the answer until the next run, less the time the rendering itself may lie
+ * here. What only local readers may see is not for a shared cache.
+ */
+static void format_cache_control(char *buffer, size_t size, const Route *route,
+                                 const Rendering *rendering, bool details, uint64_t now_usec) {
+        uint64_t seconds = 0;
+
+        if (!rendering->imminent && rendering->next_usec > now_usec + route->cache_usec)
+                seconds = (rendering->next_usec - now_usec - route->cache_usec) / USEC_PER_SEC;
+        if (route->volatile_state || seconds == 0)
+                (void) snprintf(buffer, size, "no-cache");
+        else
+                (void) snprintf(buffer, size, "%smax-age=%" PRIu64, details ? "private, " : "",
+                                seconds);
+}
+
+/* Fills an empty slot. */
+static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const Route *route,
+                             const char *path, const char *name, bool details, uint64_t now_usec) {
+        const HealthView *view = endpoints->view;
+        Rendering rendering = { .statuses = HASH_START };
+        char cache_control[CACHE_CONTROL_SIZE];
+        int r;
+
+        r = route->render(view, name, details, now_usec, &rendering);
+        if (r < 0)
+                return r;
+        format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
+                             now_usec);
+        slot->answer.status = rendering.status;
+        slot->answer.response = response_new(rendering.text, rendering.length,
+                                             MHD_RESPMEM_MUST_FREE, cache_control);
+        slot->path = strdup(path);
+        if (!slot->answer.response || !slot->path)
+                return -ENOMEM;
+        if (!route->volatile_state) {
+                (void) snprintf(slot->etag, sizeof(slot->etag),
+                                "W/\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "%s\"", view->instance,
+                                view->generation, (uint32_t) rendering.statuses,
+                                details ? "d" : "");
+                r = response_add_header(slot->answer.response, MHD_HTTP_HEADER_ETAG, slot->etag);
+                if (r < 0)
+                        return r;
+        }
+        if (endpoints->closing)
+                response_set_closing(slot->answer.response);
+        slot->details = details;
+        slot->generation = view->generation;
+        slot->until_usec = now_usec + route->cache_usec;
+        return 0;
+}
+
+/* Whether the client has this very state. Weak comparison, as RFC 9110 wants it for GET. */
+static bool etag_matches(const char *etag, struct MHD_Connection *connection) {
+        const char *held;
+
+        if (!*etag)
+                return false;
+        held = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                           MHD_HTTP_HEADER_IF_NONE_MATCH);
+        return held && (string_equal(held, "*") || strstr(held, etag + strlen("W/")));
+}
+
+static Answer cache_slot_answer(const CacheSlot *slot, struct MHD_Connection *connection) {
+        /* Never for a 503: a load balancer must see it. */
+        if (slot->answer.status == MHD_HTTP_OK && etag_matches(slot->etag, connection))
+                return (Answer){ MHD_HTTP_NOT_MODIFIED, slot->answer.response };
+        return slot->answer;
+}
+
+static bool is_reading(const char *method) {
+        return string_equal(method, MHD_HTTP_METHOD_GET) ||
+               string_equal(method, MHD_HTTP_METHOD_HEAD);
+}
+
+Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
+                        const char *path, bool details, uint64_t now_usec) {
+        uint64_t hash = hash_add_string(HASH_START + details, path);
+        CacheSlot *slot = &endpoints->cache[hash % CACHE_SLOTS];
+        CacheSlot fresh = {};
+        const Route *route;
+        const char *name;
+        int r;
+
+        if (is_reading(method) && slot->generation == endpoints->view->generation &&
+            now_usec < slot->until_usec && slot->details == details &&
+            string_equal(slot->path, path))
+                return cache_slot_answer(slot, connection);
+
+        route = route_find(path, &name);
+        if (!route)
+                return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path };
+        if (!is_reading(method))
+                return endpoints_refuse(endpoints, REFUSAL_METHOD);
+        r = cache_slot_render(&fresh, endpoints, route, path, name, details, now_usec);
+        if (r < 0) {
+                cache_slot_done(&fresh);
+                return r == -ENOENT ? endpoints_refuse(endpoints, route->unknown_name) : (Answer){};
+        }
+        cache_slot_done(slot);
+        *slot = fresh;
+        return cache_slot_answer(slot, connection);
+}
+
+Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal) {
+        return (Answer){ refusal_texts[refusal].status, endpoints->refusals[refusal] };
+}

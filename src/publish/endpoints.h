@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What is answered under which path. Knows nothing of sockets. A rendered answer serves every
+ * request until the state changes or a second has passed.
+ */
+
+#include <microhttpd.h>
+
+#include "report/health-json.h"
+
+typedef struct Endpoints Endpoints;
+
+/* Requests that are refused whatever they ask for. */
+typedef enum Refusal {
+        REFUSAL_BODY_TOO_LARGE,
+        REFUSAL_URI_TOO_LONG,
+        REFUSAL_HEADERS_TOO_LARGE,
+        REFUSAL_METHOD,
+        REFUSAL_NO_SUCH_CHECK,
+        REFUSAL_NO_SUCH_GROUP,
+        _REFUSAL_MAX,
+} Refusal;
+
+/* An answer is borrowed from the endpoints until the next call; MHD_queue_response() keeps it. */
+typedef struct Answer {
+        unsigned status;
+        struct MHD_Response *response; /* NULL: out of memory */
+} Answer;
+
+int endpoints_new(const HealthView *view, Endpoints **ret);
+Endpoints *endpoints_free(Endpoints *endpoints);
+
+/* The daemon is going: every answer from now on asks the client to close its connection. */
+void endpoints_set_closing(Endpoints *endpoints);
+
+/* path: unescaped, without the query. details: whether the reader may see more than statuses. */
+Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
+                        const char *path, bool details, uint64_t now_usec);
+Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal);

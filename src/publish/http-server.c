@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "publish/http-server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "publish/endpoints.h"
+#include "publish/http-listener.h"
+#include "publish/listen-socket.h"
+
+#define URI_MAX           1024
+#define HEADERS_MAX       (8 * 1024)
+#define BODY_MAX          (64 * 1024)
+#define REQUEST_USEC      (10 * USEC_PER_SEC)
+#define SWEEP_USEC        USEC_PER_SEC
+#define DRAIN_SWEEP_USEC  (50 * USEC_PER_MSEC)
+#define DRAIN_IDLE_USEC   (100 * USEC_PER_MSEC)
+#define RUNS_MAX          16 /* then other sources have their turn */
+
+/*
+ * What libmicrohttpd keeps a request in, and starts by reading into half of. Beyond it the answer
+ * is its own page, so it must hold more than what is refused with one of ours.
+ */
+#define CONNECTION_MEMORY ((size_t) 24 * 1024)
+
+typedef struct HttpConnection HttpConnection;
+struct HttpConnection {
+        HttpServer *server;
+        HttpConnection *previous, *next;
+        int fd; /* libmicrohttpd's */
+        PeerKind kind;
+        bool local;
+        uint64_t begun_usec; /* accepted, or the previous answer was complete */
+        /* Of the request under way. */
+        bool busy;
+        bool headers_seen;
+        bool uri_too_long;
+        size_t body_size;
+};
+
+struct HttpServer {
+        Runtime *runtime;
+        DetailsPolicy details;
+        Endpoints *endpoints;
+        HttpListeners listeners;
+        struct MHD_Daemon *daemon;
+        sd_event_source *io_source;
+        sd_event_source *
+                        again_source; /* libmicrohttpd has work left that no descriptor announces */
+        HttpConnection *connections;
+        HttpConnection *adding; /* while MHD_add_connection() runs */
+        Timer sweep_timer;      /* armed while there are connections */
+        uint64_t now_usec;      /* of this turn of the loop */
+        uint64_t drain_usec;    /* since when it drains, or 0 */
+        void (*on_drained)(void *userdata);
+        void *drained_userdata;
+};
+
+static void http_connection_free(HttpConnection *connection) {
+        HttpServer *server = connection->server;
+
+        if (connection->previous)
+                connection->previous->next = connection->next;
+        else
+                server->connections = connection->next;
+        if (connection->next)
+                connection->next->previous = connection->previous;
+        http_listeners_release(&server->listeners, connection->kind);
+        free(connection);
+}
+
+static HttpConnection *http_connection_new(HttpServer *server, const Peer *peer) {
+        HttpConnection *connection = calloc(1, sizeof(HttpConnection));
+
+        if (!connection)
+                return NULL;
+        *connection = (HttpConnection){
+                .server = server,
+                .next = server->connections,
+                .fd = peer->fd,
+                .kind = peer->kind,
+                .local = peer->local,
+                .begun_usec = now_monotonic_usec(),
+        };
+        if (connection->next)
+                connection->next->previous = connection;
+        server->connections = connection;
+        return connection;
+}
+
+static bool http_connection_sees_details(const HttpConnection *connection) {
+        switch (connection->server->details) {
+        case DETAILS_LOCAL:
+                return connection->local;
+        case DETAILS_ALWAYS:
+                return true;
+        case DETAILS_NEVER:
+                return false;
+        }
+        return false;
+}
+
+/* libmicrohttpd says that a connection starts or is gone. */
+static void http_server_on_connection(void *userdata, struct MHD_Connection *mhd, void **context,
+                                      enum MHD_ConnectionNotificationCode what) {
+        HttpServer *server = userdata;
+
+        (void) mhd;
+        if (what == MHD_CONNECTION_NOTIFY_STARTED)
+                *context = TAKE_PTR(server->adding);
+        else if (*context)
+                http_connection_free(TAKE_PTR(*context));
+}
+
+/* The request line is there. What is returned comes back as the request's context. */
+static void *http_server_on_request_line(void *userdata, const char *uri,
+                                         struct MHD_Connection *mhd) {
+        HttpConnection *connection;
+
+        (void) userdata;
+        connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                                     ->socket_context;
+        connection->busy = true;
+        connection->headers_seen = false;
+        connection->body_size = 0;
+        connection->uri_too_long = uri && strnlen(uri, URI_MAX + 1) > URI_MAX;
+        return connection;
+}
+
+static void http_server_on_completed(void *userdata, struct MHD_Connection *mhd, void **context,
+                                     enum MHD_RequestTerminationCode code) {
+        HttpServer *server = userdata;
+        HttpConnection *connection = *context;
+
+        (void) mhd;
+        (void) code;
+        connection->busy = false;
+        connection->begun_usec = server->now_usec;
+}
+
+static enum MHD_Result http_connection_queue(HttpConnection *connection, struct MHD_Connection *mhd,
+                                             Answer answer) {
+        connection->server->runtime->statistics.requests++;
+        /* Out of memory: the connection is closed. */
+        return answer.response ? MHD_queue_response(mhd, answer.status, answer.response) : MHD_NO;
+}
+
+/* The body is read to its end before an answer, so one that is announced as large is refused. */
+static enum MHD_Result http_connection_on_headers(HttpConnection *connection,
+                                                  struct MHD_Connection *mhd) {
+        const char *length = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND,
+                                                         MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+        connection->headers_seen = true;
+        if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
+                return MHD_YES;
+        return http_connection_queue(
+                        connection, mhd,
+                        endpoints_refuse(connection->server->endpoints, REFUSAL_BODY_TOO_LARGE));
+}
+
+static Answer http_connection_answer(HttpConnection *connection, struct MHD_Connection *mhd,
+                                     const char *path, const char *method) {
+        HttpServer *server = connection->server;
+        const union MHD_ConnectionInfo *info;
+
+        if (connection->uri_too_long)
+                return endpoints_refuse(server->endpoints, REFUSAL_URI_TOO_LONG);
+        info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+        if (info && info->header_size > HEADERS_MAX)
+                return endpoints_refuse(server->endpoints, REFUSAL_HEADERS_TOO_LARGE);
+        return endpoints_answer(server->endpoints, mhd, method, path,
+                                http_connection_sees_details(connection), server->now_usec);
+}
+
+/* Called with the headers, with each part of the body, and when the request is complete. */
+static enum MHD_Result http_server_on_request(void *userdata, struct MHD_Connection *mhd,
+                                              const char *path, const char *method,
+                                              const char *version, const char *body,
+                                              size_t *body_size, void **context) {
+        HttpConnection *connection = *context;
+
+        (void) userdata;
+        (void) version;
+        (void) body;
+        if (!connection->headers_seen)
+                return http_connection_on_headers(connection, mhd);
+        if (*body_size > 0) {
+                connection->body_size += *body_size;
+                *body_size = 0;
+                return connection->body_size <= BODY_MAX ? MHD_YES : MHD_NO;
+        }
+        return http_connection_queue(connection, mhd,
+                                     http_connection_answer(connection, mhd, path, method));
+}
+
+static void http_server_arm_sweep(HttpServer *server) {
+        uint64_t pause_usec = server->drain_usec > 0 ? DRAIN_SWEEP_USEC : SWEEP_USEC;
+
+        if (server->connections)
+                (void) timer_arm_after(&server->sweep_timer, pause_usec);
+}
+
+/* libmicrohttpd knows idle connections only; whoever is slow on purpose is never idle. */
+static void http_server_on_sweep(Timer *timer, void *userdata) {
+        HttpServer *server = userdata;
+        uint64_t now_usec = now_monotonic_usec();
+        bool close_idle = server->drain_usec > 0 &&
+                          now_usec >= server->drain_usec + DRAIN_IDLE_USEC;
+
+        (void) timer;
+        for (HttpConnection *connection = server->connections; connection;
+             connection = connection->next)
+                if (now_usec >= connection->begun_usec + REQUEST_USEC ||
+                    (close_idle && !connection->busy))
+                        (void) shutdown(connection->fd, SHUT_RDWR);
+        http_server_arm_sweep(server);
+}
+
+static int http_server_on_peer(const Peer *peer, void *userdata) {
+        HttpServer *server = userdata;
+
+        server->adding = http_connection_new(server, peer);
+        if (!server->adding) {
+                close(peer->fd);
+                http_listeners_release(&server->listeners, peer->kind);
+                return -ENOMEM;
+        }
+        if (!timer_is_armed(&server->sweep_timer))
+                http_server_arm_sweep(server);
+        if (MHD_add_connection(server->daemon, peer->fd, (const struct sockaddr *) &peer->address,
+                               peer->address_length) == MHD_YES)
+                return 0;
+        /* It closed the descriptor; and if it had said that the connection starts, that it is gone.
+         */
+        if (server->adding)
+                http_connection_free(TAKE_PTR(server->adding));
+        return -ENOMEM;
+}
+
+/* The last thing a turn does: on_drained may free the server. */
+static void http_server_check_drained(HttpServer *server) {
+        if (server->drain_usec > 0 && !server->connections && server->on_drained)
+                TAKE_PTR(server->on_drained)(server->drained_userdata);
+}
+
+static void http_server_run(HttpServer *server) {
+        MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+        server->now_usec = now_monotonic_usec();
+        for (int i = 0; i < RUNS_MAX; i++) {
+                (void) MHD_run(server->daemon);
+                if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES || timeout_ms > 0)
+                        return;
+        }
+        (void) sd_event_source_set_enabled(server->again_source, SD_EVENT_ONESHOT);
+}
+
+static int http_server_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        HttpServer *server = userdata;
+
+        (void) source;
+        (void) fd;
+        (void) revents;
+        http_server_run(server);
+        http_server_check_drained(server);
+        return 0;
+}
+
+static int http_server_on_again(sd_event_source *source, void *userdata) {
+        return http_server_on_io(source, -1, 0, userdata);
+}
+
+HttpServer *http_server_free(HttpServer *server) {
+        if (!server)
+                return NULL;
+        http_listeners_done(&server->listeners);
+        sd_event_source_disable_unref(server->io_source);
+        sd_event_source_disable_unref(server->again_source);
+        /* Ends every connection, through http_server_on_connection(). */
+        if (server->daemon)
+                MHD_stop_daemon(server->daemon);
+        assert(!server->connections);
+        if (timer_is_armed(&server->sweep_timer))
+                timer_disarm(&server->sweep_timer);
+        endpoints_free(server->endpoints);
+        free(server);
+        return NULL;
+}
+DEFINE_CLEANUP(HttpServer, http_server_free)
+
+static int http_server_start_daemon(HttpServer *server) {
+        const union MHD_DaemonInfo *info;
+        int r;
+
+        server->daemon = MHD_start_daemon(
+                        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+                        http_server_on_request, server, MHD_OPTION_CONNECTION_LIMIT,
+                        (unsigned) (_PEER_MAX * CONNECTIONS_MAX),
+                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+                        MHD_OPTION_NOTIFY_CONNECTION, http_server_on_connection, server,
+                        MHD_OPTION_NOTIFY_COMPLETED, http_server_on_completed, server,
+                        MHD_OPTION_URI_LOG_CALLBACK, http_server_on_request_line, server,
+                        MHD_OPTION_END);
+        if (!server->daemon)
+                return -ENOMEM;
+        info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        if (!info)
+                return -EOPNOTSUPP;
+        r = sd_event_add_io(server->runtime->event, &server->io_source, info->epoll_fd, EPOLLIN,
+                            http_server_on_io, server);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(server->io_source, "http-server");
+        r = sd_event_add_defer(server->runtime->event, &server->again_source, http_server_on_again,
+                               server);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(server->again_source, "http-server-again");
+        return sd_event_source_set_enabled(server->again_source, SD_EVENT_OFF);
+}
+
+int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) {
+        _cleanup_(http_server_freep) HttpServer *server = calloc(1, sizeof(HttpServer));
+        int r;
+
+        if (!server)
+                return -ENOMEM;
+        server->runtime = runtime;
+        http_listeners_init(&server->listeners, runtime, http_server_on_peer, server);
+        timer_init(&server->sweep_timer, runtime->scheduler, http_server_on_sweep, server);
+        r = endpoints_new(view, &server->endpoints);
+        if (r < 0)
+                return r;
+        r = http_server_start_daemon(server);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(server);
+        return 0;
+}
+
+void http_server_set_details(HttpServer *server, DetailsPolicy policy) {
+        server->details = policy;
+}
+
+void http_server_set_shortage_handler(HttpServer *server,
+                                      void (*on_shortage)(int error, void *userdata),
+                                      void *userdata) {
+        server->listeners.on_shortage = on_shortage;
+        server->listeners.shortage_userdata = userdata;
+}
+
+int http_server_add_listener(HttpServer *server, int fd) {
+        return http_listeners_add(&server->listeners, fd, NULL);
+}
+
+int http_server_listen(HttpServer *server, const char *address, char **ret_error) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = listen_socket_open(address, &fd, &path, ret_error);
+        if (r < 0)
+                return r;
+        r = http_listeners_add(&server->listeners, fd, path);
+        if (r < 0) {
+                if (path)
+                        (void) unlink(path);
+                (void) string_printf(ret_error, "cannot serve on %s: %s", address, strerror(-r));
+                return r;
+        }
+        (void) TAKE_FD(fd);
+        return 0;
+}
+
+size_t http_server_listeners(const HttpServer *server) {
+        return server->listeners.n_items;
+}
+
+void http_server_drain(HttpServer *server, void (*on_drained)(void *userdata), void *userdata) {
+        server->on_drained = on_drained;
+        server->drained_userdata = userdata;
+        server->drain_usec = now_monotonic_usec();
+        endpoints_set_closing(server->endpoints);
+        http_listeners_done(&server->listeners);
+        /* What has been sent already counts as begun. */
+        http_server_run(server);
+        http_server_arm_sweep(server);
+        http_server_check_drained(server);
+}

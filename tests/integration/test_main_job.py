@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The main job, end to end: real servers checked every second, killed, hung, and brought back."""
+
+import os
+import pathlib
+import re
+import signal
+import time
+
+import pytest
+
+import servers
+from process import wait_until
+
+COMMON = "[Check]\nInterval=1s\nRetryInterval=200ms\nFailAfter=2\nPassAfter=1\nTimeout=500ms\n"
+
+
+def configure(daemon, postgres, redis, nginx):
+    daemon.write_check("database", COMMON + "Type=postgresql\n[PostgreSQL]\n"
+                       f"ConnectionString=host=127.0.0.1 port={postgres.port} user=postgres\n")
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.write_check("web", COMMON + f"Type=http\n[HTTP]\nURL=http://127.0.0.1:{nginx.port}/\n")
+    daemon.write_check("host", COMMON + "Type=system\nUnhealthyWhen=\n")
+
+
+@pytest.fixture
+def everything(daemon, postgres, redis, nginx):
+    configure(daemon, postgres, redis, nginx)
+    daemon.start()
+    daemon.wait_for(lambda answer: answer.status == 200)
+    return daemon, {"database": postgres, "redis": redis, "web": nginx}
+
+
+def test_all_healthy(everything):
+    daemon, _ = everything
+    answer = daemon.get("/health")
+    assert answer.json["status"] == "healthy"
+    assert abs(answer.json["timestamp"] - time.time()) < 5
+    assert answer.json["uptime"] > 0
+    details = answer.json["checks"]["host"]["details"]
+    for name in ("cpu_percent", "memory_percent", "disk_percent"):
+        assert 0 <= details[name] <= 100
+    assert answer.json["checks"]["database"]["details"]["query_result"] == 1
+    assert answer.json["checks"]["redis"]["details"]["ping"] == "PONG"
+    assert answer.json["checks"]["web"]["details"]["status_code"] == 200
+    assert daemon.get("/health/ready").status == 200
+    assert daemon.get("/health/live").json["status"] == "alive"
+
+
+@pytest.mark.parametrize("name", ["database", "redis", "web"])
+@pytest.mark.parametrize("fault", ["kill", "hang"])
+def test_a_lost_server_is_seen_and_its_return_too(everything, name, fault):
+    daemon, running = everything
+    server = running[name]
+    if fault == "kill":
+        server.kill9()
+    else:
+        server.sigstop()
+    answer = daemon.wait_for(lambda answer: answer.status == 503)
+    check = answer.json["checks"][name]
+    assert answer.json["status"] == "unhealthy"
+    assert check["status"] == "unhealthy"
+    assert str(server.port) in check["error"]
+    assert ("timed out" if fault == "hang" else "efused") in check["error"]
+    ready = daemon.get("/health/ready")
+    assert (ready.status, ready.json["detail"]) == (503, "Service not ready")
+    assert ready.json["failing"] == [name]
+    assert daemon.get("/health/live").status == 200
+    assert daemon.get(f"/health/checks/{name}").status == 503
+    others = set(running) - {name}
+    assert all(daemon.check(other)["status"] == "healthy" for other in others)
+    if fault == "kill":
+        server.start()
+    else:
+        server.sigcont()
+    daemon.wait_for(lambda answer: answer.status == 200)
+    assert daemon.get("/health/ready").status == 200
+
+
+def test_a_broken_condition_names_itself_and_the_value(daemon, postgres):
+    postgres.sql("CREATE TABLE jobs (state text)")
+    daemon.write_check("jobs", COMMON + "Type=postgresql\nUnhealthyWhen=query_result > 10\n"
+                       "[PostgreSQL]\nConnectionString=host=127.0.0.1 "
+                       f"port={postgres.port} user=postgres\n"
+                       "Query=SELECT count(*) FROM jobs WHERE state = 'stuck'\n")
+    daemon.start()
+    daemon.wait_status("jobs", "healthy")
+    postgres.sql("INSERT INTO jobs SELECT 'stuck' FROM generate_series(1, 42)")
+    check = daemon.wait_status("jobs", "unhealthy")
+    assert check["reason"] == "query_result > 10 (is 42)"
+    assert check["details"]["query_result"] == 42
+    postgres.sql("DELETE FROM jobs")
+    daemon.wait_status("jobs", "healthy")
+
+
+def test_one_transition_one_line(everything):
+    daemon, running = everything
+    running["redis"].kill9()
+    daemon.wait_status("redis", "unhealthy")
+    running["redis"].start()
+    daemon.wait_status("redis", "healthy")
+    time.sleep(1)
+    lines = [line for line in daemon.stderr().splitlines() if "HEALTH_CHECK=redis" in line]
+    assert len(lines) == 3, lines
+    assert "HEALTH_PREVIOUS=unknown" in lines[0]
+    assert "HEALTH_STATUS=unhealthy" in lines[1] and "HEALTH_PREVIOUS=healthy" in lines[1]
+    assert f"127.0.0.1:{running['redis'].port}" in lines[1]
+    assert re.search(r"HEALTH_DURATION_USEC=\d+", lines[1])
+    assert "HEALTH_STATUS=healthy" in lines[2] and "HEALTH_PREVIOUS=unhealthy" in lines[2]
+
+
+def test_a_silent_name_server_delays_nobody(daemon, redis, tmp_path):
+    """resolv.conf points to an address that swallows everything, in a mount namespace."""
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.254\noptions timeout:30 attempts:5\n", encoding="ascii")
+    for number in range(40):
+        daemon.write_check(f"lost{number}", COMMON + "Type=http\nRequired=no\n[HTTP]\n"
+                           f"URL=http://host{number}.invalid.example/\n")
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.write_check("own", COMMON + "Type=application\nUnhealthyWhen=\n")
+    with servers.BlackHole("127.0.0.254", 53):
+        daemon.start(prefix=("unshare", "--mount", "sh", "-c",
+                             f"mount --bind {resolv} /etc/resolv.conf && exec \"$@\"", "sh"))
+        daemon.wait_status("lost0", "unhealthy", 30)
+        assert "resolving host0.invalid.example" in daemon.check("lost0")["error"]
+        worst = 0.0
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            checks = daemon.get("/health").json["checks"]
+            assert checks["redis"]["status"] == "healthy"
+            worst = max(worst, checks["own"]["details"]["loop_lag_ms"])
+            time.sleep(0.2)
+    # Sanitizers slow everything down; the plain build must keep the promise.
+    assert worst < (200 if "asan" in os.environ["HEALTHD_BINARY"] else 20)
+
+
+def test_watchdog_is_fed_only_while_healthy(daemon, redis):
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.write_check("other", COMMON + "Type=redis\nWatchdog=no\nRequired=no\n"
+                       "[Redis]\nAddress=127.0.0.1:1\n")
+    daemon.start(watchdog_usec=1500000)
+    notify = daemon.notify
+    daemon.wait_status("other", "unhealthy")
+    assert notify.last("READY") == "1"
+    before = len(notify.values("WATCHDOG"))
+    time.sleep(2)
+    assert 3 <= len(notify.values("WATCHDOG")) - before <= 5
+    redis.kill9()
+    daemon.wait_status("redis", "unhealthy")
+    wait_until("the cause is said", lambda: "Not feeding the watchdog: redis unhealthy: connecting"
+               in daemon.stderr())
+    assert notify.last("STATUS").startswith("unhealthy: redis unhealthy: connecting to 127.0.0.1")
+    before = len(notify.values("WATCHDOG"))
+    time.sleep(2)
+    assert len(notify.values("WATCHDOG")) == before
+    redis.start()
+    wait_until("it is fed again", lambda: len(notify.values("WATCHDOG")) > before)
+    assert "Feeding the watchdog again" in daemon.stderr()
+    daemon.terminate()
+    assert notify.last("STOPPING") == "1"
+
+
+@pytest.mark.parametrize("when", ["started", "checked", "healthy"])
+def test_ready_when(daemon, redis, when):
+    daemon.write_conf(f"[Health]\nReadyWhen={when}\n")
+    redis.sigstop()
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.start(notify=True)
+    notify = daemon.notify
+    wait_until("a result", lambda: daemon.check("redis")["consecutive_failures"] >= 1)
+    if when == "healthy":
+        time.sleep(0.5)
+        assert notify.last("READY") is None
+        redis.sigcont()
+        wait_until("ready", lambda: notify.last("READY") == "1")
+    else:
+        wait_until("ready", lambda: notify.last("READY") == "1")
+    redis.sigcont()
+
+
+def test_reload_keeps_unchanged_checks(daemon, redis):
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.write_check("gone", COMMON + "Type=application\n")
+    daemon.start(notify=True)
+    daemon.wait_for(lambda answer: answer.status == 200)
+    since = daemon.check("redis")["since"]
+    daemon.remove_check("gone")
+    daemon.write_check("new", COMMON + "Type=application\n")
+    daemon.reload()
+    answer = daemon.wait_for(lambda answer: "new" in answer.json["checks"] and
+                             answer.status == 200)
+    assert "gone" not in answer.json["checks"]
+    assert answer.json["checks"]["redis"]["since"] == since
+    wait_until("reloaded", lambda: daemon.notify.last("RELOADING") == "1")
+    assert int(daemon.notify.last("MONOTONIC_USEC")) > 0
+
+
+def test_a_broken_reload_changes_nothing(daemon):
+    daemon.write_check("own", COMMON + "Type=application\n")
+    daemon.start(notify=True)
+    daemon.wait_for(lambda answer: answer.status == 200)
+    daemon.write_check("own", COMMON + "Type=application\nIntervall=3s\n")
+    daemon.write_check("new", COMMON + "Type=aplication\n")
+    daemon.reload()
+    wait_until("the refusal is said", lambda: "Reload refused" in daemon.stderr())
+    text = daemon.stderr()
+    assert "own.check:8: " in text and "\"Interval=\"?" in text
+    assert "new.check:7: " in text and "did you mean \"application\"?" in text
+    assert list(daemon.get("/health").json["checks"]) == ["own"]
+    assert "reload refused" in daemon.notify.last("STATUS")
+    # And a good one takes the mark away.
+    daemon.write_check("own", COMMON + "Type=application\n")
+    daemon.remove_check("new")
+    daemon.reload()
+    wait_until("it is taken", lambda: "reload refused" not in daemon.notify.last("STATUS"))
+
+
+def test_a_broken_file_costs_that_check_only(daemon):
+    daemon.write_check("good", COMMON + "Type=application\n")
+    daemon.write_check("bad", COMMON + "Type=application\nTimeout=banana\n")
+    daemon.start()
+    answer = daemon.wait_for(lambda answer: answer.json["checks"]["good"]["status"] == "healthy")
+    bad = answer.json["checks"]["bad"]
+    assert bad["status"] == "error"
+    assert "bad.check:8: " in bad["error"]
+    assert answer.status == 503
+    assert "bad.check:8: " in daemon.stderr()
+
+
+def test_verify(daemon):
+    daemon.write_check("good", COMMON + "Type=application\n")
+    assert daemon.verify().returncode == 0
+    daemon.write_check("bad", COMMON + "Type=rediss\nFailAfter=0\n")
+    daemon.write_conf("[Healht]\n")
+    result = daemon.verify()
+    assert result.returncode == 1
+    assert "bad.check:7: " in result.stderr and "bad.check:8: " in result.stderr
+    assert "did you mean \"redis\"?" in result.stderr
+
+
+SECRETS = ["s3cr3t-in-string", "s3cr3t-credential", "s3cr3t-in-url", "s3cr3t-token"]
+
+
+def test_secrets_appear_nowhere(daemon, tmp_path):
+    """Every check fails, in every way that makes its library talk."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "redis").write_text("s3cr3t-credential\n", encoding="ascii")
+    with servers.Postgres(password="the right one") as postgres, \
+            servers.Redis(password="the right one") as redis, servers.Nginx() as nginx:
+        where = f"host=127.0.0.1 port={postgres.port}"
+        daemon.write_check("pg", COMMON + "Type=postgresql\n[PostgreSQL]\n"
+                           f"ConnectionString={where} user=postgres password=s3cr3t-in-string\n")
+        daemon.write_check("pg-broken", COMMON + "Type=postgresql\n[PostgreSQL]\n"
+                           f"ConnectionString={where} password=s3cr3t-in-string bad\n")
+        daemon.write_check("redis", COMMON + "Type=redis\n[Redis]\n"
+                           f"Address=127.0.0.1:{redis.port}\nPassword=credential:redis\n")
+        daemon.write_check("web", COMMON + "Type=http\nUnhealthyWhen=status_code != 418\n[HTTP]\n"
+                           f"URL=http://user:s3cr3t-in-url@127.0.0.1:{nginx.port}/x\n")
+        daemon.write_check("web-refused", COMMON + "Type=http\n[HTTP]\n"
+                           "URL=http://user:s3cr3t-in-url@127.0.0.1:1/\nHeader=X: s3cr3t-token\n")
+        env = {"CREDENTIALS_DIRECTORY": str(credentials)}
+        daemon.start(env=env, notify=True)
+        for name in ("pg", "redis", "web", "web-refused"):
+            daemon.wait_status(name, "unhealthy")
+        text = "".join(daemon.get(path).text for path in (
+            "/health", "/health/ready", "/health/live", "/health/checks/pg",
+            "/health/checks/pg-broken", "/health/checks/redis", "/health/checks/web"))
+        text += daemon.stderr() + daemon.verify(env=env).stderr + daemon.verify().stderr
+        text += pathlib.Path(f"/proc/{daemon.process.pid}/cmdline").read_text(encoding="utf-8")
+        text += pathlib.Path(f"/proc/{daemon.process.pid}/comm").read_text(encoding="utf-8")
+        text += str(daemon.notify.messages)
+        assert "pg-broken" in text and "unhealthy" in text
+        for secret in SECRETS:
+            assert secret not in text
+
+
+def test_sigint_ends_cleanly(daemon):
+    daemon.write_check("own", COMMON + "Type=application\n")
+    daemon.start()
+    daemon.process.send_signal(signal.SIGINT)
+    assert daemon.process.wait(10) == 0

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Boots a real systemd in a container, with healthd installed by meson.
+
+A Debian tree of the host's own release is made once by mmdebstrap and kept as an archive outside
+the repository. Each test file unpacks it onto a fresh tmpfs and boots it with systemd-nspawn. All
+mounts are made in a mount namespace of this process, so they end with it, however it ends.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from process import children, end_process, kill_tree, wait_until
+
+# What the tests start in the container; the libraries healthd links with are found by ldd.
+PACKAGES = [
+    "curl", "dbus", "nginx-light", "postgresql", "redis-server", "systemd", "systemd-sysv",
+]
+# These start with the machine otherwise; tests start them when they want them.
+SERVICES = ["nginx.service", "postgresql.service", "redis-server.service"]
+TOOLS = ["mmdebstrap", "systemd-nspawn", "nsenter", "zstd", "tar", "mount"]
+CLONE_NEWNS = 0x00020000
+SKIP_HINT = "run ./dev test as root on a machine (or in a container) that may mount and unshare"
+
+
+class Unavailable(Exception):
+    """This machine cannot boot a container; the text says why."""
+
+
+def libc_call(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def require_machine():
+    """Raises Unavailable unless this machine can boot a container, and says what is missing."""
+    if os.geteuid() != 0:
+        raise Unavailable(f"not root: {SKIP_HINT}")
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        raise Unavailable(f"{', '.join(missing)} not installed: ./dev test installs it")
+    with open("/proc/mounts", encoding="utf-8") as file:
+        if not any(line.split()[2] == "cgroup2" for line in file):
+            raise Unavailable("no cgroup2 file system is mounted here, which systemd needs")
+    try:
+        subprocess.run(["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net",
+                        "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"namespaces refused ({error.stderr.decode().strip()}): {SKIP_HINT}") \
+            from error
+
+
+def enter_mount_namespace():
+    libc_call("unshare", CLONE_NEWNS)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+def host_suite():
+    with open("/etc/os-release", encoding="utf-8") as file:
+        words = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+    if words.get("ID") != "debian" or "VERSION_CODENAME" not in words:
+        raise Unavailable("the container is a Debian tree of the host's release; this is not Debian")
+    return words["VERSION_CODENAME"]
+
+
+def library_packages(binary):
+    """The packages of the shared libraries a program built here needs, found by the loader."""
+    output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    paths = sorted({os.path.realpath(word) for word in output.split() if word.startswith("/")})
+    result = subprocess.run(["dpkg-query", "-S", *paths], capture_output=True, text=True,
+                            check=False).stdout
+    return sorted({line.split(":", 1)[0] for line in result.splitlines()})
+
+
+def tree_archive(binary):
+    """The path of the archived tree, made when it is not there or older than this month."""
+    suite = host_suite()
+    packages = sorted(set(PACKAGES + library_packages(binary)))
+    key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    directory = pathlib.Path(home, "healthd-tests")
+    directory.mkdir(parents=True, exist_ok=True)
+    archive = directory / f"{suite}-{time.strftime('%Y-%m')}-{key}.tar.zst"
+    with open(directory / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if archive.exists():
+            return archive
+        print(f"making {archive}, about half a minute", file=sys.stderr, flush=True)
+        partial = archive.with_name("partial-" + archive.name)
+        try:
+            subprocess.run(
+                ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + ",".join(packages),
+                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                 "--dpkgopt=path-exclude=/usr/share/locale/*", suite, str(partial)]
+                + os.environ.get("HEALTHD_TEST_MIRROR", "").split(),
+                check=True, stdin=subprocess.DEVNULL)
+            partial.rename(archive)
+        finally:
+            partial.unlink(missing_ok=True)
+        for old in directory.glob(f"{suite}-*.tar.zst"):
+            if not old.name.startswith(f"{suite}-{time.strftime('%Y-%m')}-"):
+                old.unlink()
+    return archive
+
+
+def cgroup_root():
+    """Where cgroup2 is mounted: alone, or beside version 1 hierarchies."""
+    with open("/proc/mounts", encoding="utf-8") as file:
+        return pathlib.Path(next(line.split()[1] for line in file if line.split()[2] == "cgroup2"))
+
+
+def remove_cgroup(path):
+    """Removes a cgroup and those below it, once nothing runs in them."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+
+
+class Container:
+    """A booted machine. Use it as a context manager; it always cleans up."""
+
+    def __init__(self, build_directory=None, binary=None):
+        """build_directory: what `meson install` takes healthd from; None: a tree without it."""
+        self.build_directory = build_directory
+        self.binary = binary
+        self.process = None
+        self.leader = 0
+        self.base = None
+        self.root = None
+        self.cgroup = None
+        self.console = None
+        self.commands = []
+
+    def __enter__(self):
+        try:
+            self.prepare()
+            self.boot()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def prepare(self):
+        require_machine()
+        archive = tree_archive(self.binary or "/bin/true")
+        enter_mount_namespace()
+        self.base = pathlib.Path(tempfile.mkdtemp(prefix="healthd-container-"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(self.base)],
+                       check=True)
+        self.root = self.base / "root"
+        self.root.mkdir()
+        subprocess.run(["tar", "--zstd", "--numeric-owner", "-xpf", str(archive), "-C",
+                        str(self.root)], check=True)
+        for service in SERVICES:
+            self.in_tree("systemctl", "disable", service)
+        # One failed unit of the tree's own would make the machine "degraded".
+        self.in_tree("systemctl", "mask", "apt-daily.timer", "apt-daily-upgrade.timer",
+                     "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer")
+        (self.root / "etc/machine-id").write_text("")
+        (self.root / "var/log/journal").mkdir(exist_ok=True)
+        if self.build_directory:
+            self.install()
+
+    def install(self):
+        """What a package does: files, user, directories, catalog, units enabled."""
+        subprocess.run(["meson", "install", "-C", str(self.build_directory), "--no-rebuild",
+                        "--quiet", "--destdir", str(self.root)], check=True,
+                       stdout=subprocess.DEVNULL)
+        self.in_tree("systemd-sysusers")
+        self.in_tree("systemd-tmpfiles", "--create", "healthd.conf")
+        self.in_tree("journalctl", "--update-catalog")
+        self.in_tree("systemctl", "enable", "healthd.socket", "healthd-http.socket",
+                     "healthd.service")
+
+    def in_tree(self, *command):
+        """Runs a command in the tree before it is booted."""
+        result = subprocess.run(["chroot", str(self.root), *command], capture_output=True,
+                                text=True, check=False)
+        if result.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} in the tree: {result.stderr.strip()}")
+        return result.stdout
+
+    def boot(self, timeout=60):
+        # A cgroup of its own: containers that share one corrupt each other's units.
+        for stale in cgroup_root().glob("healthd-test-*"):
+            if not os.path.exists(f"/proc/{stale.name.rsplit('-', 1)[1]}"):
+                remove_cgroup(stale)
+        self.cgroup = cgroup_root() / f"healthd-test-{os.getpid()}"
+        self.cgroup.mkdir(exist_ok=True)
+        procs = str(self.cgroup / "cgroup.procs")
+
+        def enter_cgroup():
+            with open(procs, "w", encoding="ascii") as file:
+                file.write("0")
+            # The container ends with the test, even one that was killed.
+            libc_call("prctl", 1, signal.SIGKILL)
+
+        self.console = open(self.base / "console", "wb")  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit",
+             "--private-network", f"--machine=healthd-test-{os.getpid()}", "--boot",
+             "--kill-signal=SIGRTMIN+3", "--console=pipe", "--link-journal=no",
+             "--resolv-conf=off", "--timezone=off"],
+            env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT,
+            preexec_fn=enter_cgroup)
+        try:
+            wait_until("the container's init", self.find_leader, timeout=20)
+            wait_until("the container's systemd answers", self.state, timeout=timeout)
+            state = self.enter("systemctl", "is-system-running", "--wait", check=False).stdout
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}\n{self.console_text()}") from error
+        return state.strip()
+
+    def find_leader(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"systemd-nspawn ended: {self.console_text()}")
+        for pid in children(self.process.pid):
+            with contextlib.suppress(OSError):
+                name = pathlib.Path("/proc", str(pid), "comm").read_text(encoding="ascii").strip()
+                if name == "systemd":
+                    self.leader = pid
+                    return True
+        return False
+
+    def state(self):
+        result = self.enter("systemctl", "is-system-running", check=False)
+        return result.stdout.strip() in ("starting", "running", "degraded")
+
+    def console_text(self):
+        if self.base and (self.base / "console").exists():
+            return (self.base / "console").read_text(errors="replace")[-4000:]
+        return ""
+
+    def enter(self, *command, check=True, timeout=60, stdin=None):
+        """Runs a command in the container, in no unit: for looking. Returns a CompletedProcess."""
+        result = subprocess.run(["nsenter", "-t", str(self.leader), "-a", *command], text=True,
+                                capture_output=True, timeout=timeout, input=stdin, check=False)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: exit {result.returncode}\n"
+                               f"{result.stdout}{result.stderr}")
+        return result
+
+    def run(self, *command, check=True, timeout=60, properties=()):
+        """Runs a command as a unit of the container, with its exit code and output."""
+        options = [f"--property={text}" for text in properties]
+        return self.enter("systemd-run", "--quiet", "--wait", "--pipe", "--collect", *options,
+                          "--", *command, check=check, timeout=timeout)
+
+    def spawn(self, *command):
+        """Starts a command as a unit of the container and returns its Popen, output in pipes."""
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["nsenter", "-t", str(self.leader), "-a", "systemd-run", "--quiet", "--wait", "--pipe",
+             "--collect", "--", *command],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.commands.append(process)
+        return process
+
+    def spawn_outside(self, *command):
+        """Starts a program of this machine in the container's network, and returns its Popen."""
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["nsenter", "-t", str(self.leader), "--net", *command],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.commands.append(process)
+        return process
+
+    def path(self, path):
+        """Where this machine finds a file of the running container, sockets included."""
+        return f"/proc/{self.leader}/root/{path.lstrip('/')}"
+
+    def write_file(self, path, text, mode=0o644):
+        """Writes a file as the container sees it: its /run is another file system than the tree's."""
+        target = pathlib.Path(self.path(path)) if self.leader else self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        target.chmod(mode)
+
+    def cursor(self):
+        """A point in the journal: journal("--after-cursor=" + cursor) gives what came later."""
+        self.enter("journalctl", "--sync")
+        output = self.enter("journalctl", "--no-pager", "-n", "0", "--show-cursor").stdout
+        return output.rsplit("-- cursor: ", 1)[1].strip()
+
+    def journal(self, *matches):
+        """The journal's entries as dictionaries, oldest first. matches: as for journalctl."""
+        self.enter("journalctl", "--sync")
+        output = self.enter("journalctl", "--no-pager", "--quiet", "-o", "json", "--all",
+                            *matches).stdout
+        return [json.loads(line) for line in output.splitlines()]
+
+    def properties(self, unit):
+        """What `systemctl show` says of a unit, as a dictionary."""
+        output = self.enter("systemctl", "show", unit).stdout
+        return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+
+    def stop(self):
+        for command in self.commands:
+            end_process(command)
+        if self.process:
+            if self.process.poll() is None:
+                # nspawn hands SIGTERM on as --kill-signal=, an orderly halt.
+                self.process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(20)
+                kill_tree(self.process)
+        if self.console:
+            self.console.close()
+        if self.cgroup:
+            remove_cgroup(self.cgroup)
+        if self.base:
+            subprocess.run(["umount", "--recursive", "--lazy", str(self.base)], check=False,
+                           capture_output=True)
+            self.base.rmdir()
+            self.base = None

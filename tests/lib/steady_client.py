@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Asks at a steady rate until a line comes on standard input, then prints a summary as JSON.
+
+usage: steady_client.py RATE PATH ADDRESS...   (ADDRESS: /SOCKET or HOST:PORT; RATE is for each)
+
+Every request is a new connection and begins on time, whatever became of the ones before it: a
+server that hangs for a second meets all the requests of that second.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+
+async def ask(address, path):
+    if address.startswith("/"):
+        reader, writer = await asyncio.open_unix_connection(address)
+    else:
+        host, port = address.rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                     .encode())
+        answer = await reader.read()
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
+        raise ValueError(f"answer {answer[:60]!r}")
+    json.loads(body)
+
+
+async def timed(address, path, results):
+    begin = time.monotonic()
+    try:
+        await asyncio.wait_for(ask(address, path), 20)
+        error = None
+    except Exception as caught:  # every kind of failure counts
+        error = f"{address}: {type(caught).__name__} {caught}"
+    results.append((time.monotonic() - begin, error))
+
+
+async def main(rate, path, addresses):
+    results, tasks = [], set()
+    loop = asyncio.get_running_loop()
+    stop = loop.run_in_executor(None, sys.stdin.readline)
+    begin, due = time.monotonic(), time.monotonic()
+    while not stop.done():
+        for address in addresses:
+            task = asyncio.create_task(timed(address, path, results))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        due += 1 / rate
+        await asyncio.sleep(max(0, due - time.monotonic()))
+    seconds = time.monotonic() - begin
+    if tasks:
+        await asyncio.wait(tasks)
+    errors = [error for _, error in results if error]
+    print(json.dumps({
+        "requests": len(results), "per_second": len(results) / seconds, "failed": len(errors),
+        "errors": errors[:10], "worst_ms": 1000 * max(duration for duration, _ in results),
+    }))
+
+
+asyncio.run(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the system tests: one booted container for each file."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from container import Container, Unavailable
+from process import wait_until
+
+SERVICE = "healthd.service"
+
+
+class Machine(Container):
+    """A container with healthd installed, and what the tests ask of it."""
+
+    def configure(self, checks=(), conf="", service=""):
+        """Replaces the whole configuration and restarts healthd with it.
+
+        The check of the machine's resources is masked: a busy test machine is no finding.
+        """
+        self.enter("rm", "-rf", "/etc/healthd", "/etc/systemd/system/healthd.service.d")
+        self.write_file("/etc/healthd/healthd.conf", conf or "# nothing\n")
+        self.write_file("/etc/healthd/checks/system_resources.check", "")
+        for name, text in dict(checks).items():
+            self.write_check(name, text)
+        self.write_file("/etc/systemd/system/healthd.service.d/test.conf",
+                        "[Service]\n" + service)
+        self.enter("systemctl", "daemon-reload")
+        self.enter("systemctl", "reset-failed")
+        self.enter("systemctl", "restart", SERVICE)
+
+    def write_check(self, name, text):
+        self.write_file(f"/etc/healthd/checks/{name}.check", text)
+
+    def curl(self, path, http=False):
+        """(status, JSON) of an endpoint, over the unix socket or over HTTP."""
+        where = ["http://127.0.0.1:9797" + path] if http else [
+            "--unix-socket", "/run/healthd/healthd.sock", "http://localhost" + path]
+        output = self.enter("curl", "--silent", "--show-error", "--max-time", "10",
+                            "--write-out", "\n%{http_code}", *where).stdout
+        body, status = output.rsplit("\n", 1)
+        return int(status), json.loads(body)
+
+    def wait_status(self, name, status, timeout=20):
+        def settled():
+            check = self.curl("/health")[1]["checks"].get(name)
+            return check if check and check["status"] == status else None
+        return wait_until(f"check {name} is {status}", settled, timeout, pause=0.05)
+
+    def show(self, name):
+        """One property of the service."""
+        return self.properties(SERVICE)[name]
+
+
+@pytest.fixture(scope="module")
+def machine():
+    try:
+        container = Machine(os.environ["HEALTHD_BUILD"], os.environ["HEALTHD_BINARY"])
+        with container:
+            yield container
+            check_clean(container)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def check_clean(container):
+    """healthd must not have crashed of its own, whatever the tests did to it."""
+    entries = container.journal("-u", SERVICE, "-u", "init.scope")
+    texts = [str(entry.get("MESSAGE")) for entry in entries]
+    for mark in ("AddressSanitizer", "status=11/SEGV", "Assertion", "status=31/SYS"):
+        assert not [text for text in texts if mark in text], mark
+
+
+@pytest.fixture(autouse=True)
+def show_journal_on_failure(request):
+    """A failed test shows what healthd and systemd had to say."""
+    yield
+    report = getattr(request.node, "report", None)
+    container = request.node.funcargs.get("machine")
+    if report is not None and report.failed and container:
+        print(subprocess.run(
+            ["nsenter", "-t", str(container.leader), "-a", "journalctl", "--no-pager", "-n", "60"],
+            capture_output=True, text=True, check=False).stdout)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.report = outcome.get_result()

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""healthd as a service under a real systemd, from installed files."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import sys
+import time
+
+import pytest
+
+from process import wait_until
+
+SERVICE = "healthd.service"
+FAST = "Interval=1s\nTimeout=800ms\nRetryInterval=200ms\nFailAfter=2\nPassAfter=2\n"
+REDIS = f"[Check]\nType=redis\n{FAST}Groups=stores\n[Redis]\nAddress=127.0.0.1:6379\n"
+REDIS_NO_WATCHDOG = REDIS.replace("Groups=", "Watchdog=no\nGroups=")
+CLIENT = pathlib.Path(__file__).parent.parent / "lib/steady_client.py"
+WITHHELD = "e5222abf46e44f78bdd2b02202756be8"
+
+
+@pytest.fixture(autouse=True)
+def redis(machine):
+    """Redis runs when a test begins."""
+    machine.enter("systemctl", "start", "redis-server")
+
+
+@contextlib.contextmanager
+def steady_client(machine, rate=200, path="/health/live"):
+    """Asks both sockets all the time; the yielded dictionary is filled in at the end."""
+    result = {}
+    client = machine.spawn_outside("/usr/bin/python3", str(CLIENT), str(rate), path,
+                                   machine.path("/run/healthd/healthd.sock"), "127.0.0.1:9797")
+    try:
+        time.sleep(0.5)
+        yield result
+        time.sleep(0.5)
+    finally:
+        output, errors = client.communicate("stop\n", timeout=60)
+        print(output, errors, file=sys.stderr)
+    result.update(json.loads(output))
+
+
+def main_pid(machine):
+    return int(machine.show("MainPID"))
+
+
+def test_fresh_install_says_something_true(machine):
+    machine.configure()
+    machine.enter("rm", "-rf", "/etc/healthd")
+    machine.enter("systemctl", "restart", SERVICE)
+    for http in (False, True):
+        status, health = machine.curl("/health", http)
+        assert status in (200, 503) and health["status"] in ("healthy", "unhealthy")
+        assert {"status", "timestamp", "uptime", "checks"} <= set(health)
+        details = health["checks"]["system_resources"]["details"]
+        assert {"cpu_percent", "memory_percent", "disk_percent"} <= set(details)
+    assert machine.curl("/health/live") [0] == 200
+
+
+def test_start_returns_when_ready(machine):
+    machine.configure({"redis": REDIS})
+    machine.enter("systemctl", "stop", SERVICE)
+    machine.enter("systemctl", "start", SERVICE)
+    assert machine.show("ActiveState") == "active" and machine.show("SubState") == "running"
+    # ReadyWhen=checked: every check has a result by then.
+    status, health = machine.curl("/health")
+    assert status == 200 and health["checks"]["redis"]["status"] == "healthy"
+
+
+def test_status_is_one_line_that_says_what_is_wrong(machine):
+    machine.configure({"redis": REDIS_NO_WATCHDOG})
+    assert machine.show("StatusText").startswith("healthy")
+    machine.enter("systemctl", "stop", "redis-server")
+    machine.wait_status("redis", "unhealthy")
+    text = wait_until("a status about redis", lambda: (
+        lambda line: line if line.startswith("unhealthy") else None)(machine.show("StatusText")))
+    assert "redis" in text and "127.0.0.1:6379" in text
+    shown = machine.enter("systemctl", "status", "--no-pager", SERVICE).stdout
+    assert f'Status: "{text}"' in shown
+
+
+def test_each_transition_is_in_the_journal_once(machine):
+    machine.configure({"redis": REDIS_NO_WATCHDOG})
+    cursor = machine.cursor()
+    machine.enter("systemctl", "stop", "redis-server")
+    machine.wait_status("redis", "unhealthy")
+    time.sleep(1)
+    machine.enter("systemctl", "start", "redis-server")
+    machine.wait_status("redis", "healthy")
+    entries = machine.journal("--after-cursor=" + cursor, "HEALTH_CHECK=redis")
+    assert [entry["HEALTH_STATUS"] for entry in entries] == ["unhealthy", "healthy"]
+    assert [entry["HEALTH_PREVIOUS"] for entry in entries] == ["healthy", "unhealthy"]
+    assert [entry["PRIORITY"] for entry in entries] == ["3", "5"]
+    assert "127.0.0.1:6379" in entries[0]["HEALTH_REASON"]
+    for entry in entries:
+        assert entry["HEALTH_TYPE"] == "redis" and entry["HEALTH_GROUPS"] == "stores"
+        assert int(entry["HEALTH_DURATION_USEC"]) > 0
+        assert entry["_SYSTEMD_UNIT"] == SERVICE
+    assert int(entries[0]["HEALTH_FAILURES"]) >= 2
+    explained = machine.enter("journalctl", "--no-pager", "-x", "--after-cursor=" + cursor,
+                              "HEALTH_CHECK=redis").stdout
+    assert "Subject: The check redis is unhealthy" in explained
+    assert "Subject: The check redis is healthy" in explained
+
+
+def test_passing_results_write_no_line(machine):
+    checks = {f"redis{number}": REDIS.replace("Interval=1s", "Interval=100ms")
+              for number in range(30)}
+    machine.configure(checks, conf="[Health]\nReadyWhen=healthy\n")
+    cursor = machine.cursor()
+    time.sleep(5)
+    assert machine.journal("--after-cursor=" + cursor, "-u", SERVICE) == []
+    machine.enter("systemctl", "stop", SERVICE)
+    last = [entry["MESSAGE"] for entry in
+            machine.journal("--after-cursor=" + cursor, "_SYSTEMD_UNIT=" + SERVICE)]
+    probes = [int(text.split()[2]) for text in last if text.startswith("Stopped after")]
+    assert probes and probes[0] > 1000
+
+
+def test_reload(machine):
+    machine.configure({"redis": REDIS})
+    pid = main_pid(machine)
+    machine.write_check("second", REDIS)
+    machine.enter("systemctl", "reload", SERVICE)
+    machine.wait_status("second", "healthy")
+    assert main_pid(machine) == pid
+
+    machine.write_check("third", "[Check]\nType=redis\nIntervall=1s\n")
+    cursor = machine.cursor()
+    refused = machine.enter("systemctl", "reload", SERVICE, check=False)
+    assert refused.returncode != 0
+    time.sleep(0.5)
+    assert set(machine.curl("/health")[1]["checks"]) == {"redis", "second",
+                                                         "application_metrics"}
+    assert main_pid(machine) == pid and machine.show("ActiveState") == "active"
+    texts = [entry["MESSAGE"] for entry in
+             machine.journal("--after-cursor=" + cursor, "-u", SERVICE)]
+    assert [text for text in texts if "third.check:3" in text and "Interval" in text]
+
+
+def test_sighup_with_a_broken_configuration_changes_nothing(machine):
+    machine.configure({"redis": REDIS})
+    machine.write_check("third", "[Check]\nType=redis\nIntervall=1s\n")
+    cursor = machine.cursor()
+    machine.enter("systemctl", "kill", "--kill-whom=main", "--signal=HUP", SERVICE)
+    wait_until("the refusal in the journal", lambda: machine.journal(
+        "--after-cursor=" + cursor, "MESSAGE_ID=d3a943f1912945d9ad99c6e0c7e55990"))
+    assert "third" not in machine.curl("/health")[1]["checks"]
+    wait_until("active again", lambda: machine.show("ActiveState") == "active")
+
+
+def test_settled_unhealthy_check_lets_the_watchdog_expire(machine):
+    machine.configure({"redis": REDIS}, service="WatchdogSec=3s\n")
+    pid, restarts = main_pid(machine), int(machine.show("NRestarts"))
+    cursor = machine.cursor()
+    with steady_client(machine) as result:
+        machine.enter("systemctl", "stop", "redis-server")
+        wait_until("a restart", lambda: int(machine.show("NRestarts")) > restarts, timeout=30,
+                   pause=0.1)
+        machine.enter("systemctl", "start", "redis-server")
+        machine.wait_status("redis", "healthy", timeout=30)
+    assert main_pid(machine) != pid
+    entries = machine.journal("--after-cursor=" + cursor)
+    reasons = [number for number, entry in enumerate(entries)
+               if entry.get("MESSAGE_ID") == WITHHELD]
+    timeouts = [number for number, entry in enumerate(entries)
+                if "Watchdog timeout" in str(entry["MESSAGE"])]
+    assert reasons and timeouts and reasons[0] < timeouts[0]
+    assert "redis" in entries[reasons[0]]["HEALTH_REASON"]
+    assert "redis" in entries[reasons[0]]["MESSAGE"]
+    assert result["failed"] == 0 and result["requests"] > 1000, result
+
+
+def test_check_that_opts_out_leaves_the_watchdog_alone(machine):
+    machine.configure({"redis": REDIS_NO_WATCHDOG}, service="WatchdogSec=3s\n")
+    pid = main_pid(machine)
+    machine.enter("systemctl", "stop", "redis-server")
+    machine.wait_status("redis", "unhealthy")
+    time.sleep(5)
+    assert main_pid(machine) == pid and machine.curl("/health")[0] == 503
+
+
+def test_no_request_fails_through_restarts(machine):
+    machine.configure({"redis": REDIS})
+    with steady_client(machine) as result:
+        for _ in range(3):
+            pid = main_pid(machine)
+            machine.enter("systemctl", "restart", SERVICE)
+            assert main_pid(machine) != pid
+    assert result["failed"] == 0 and result["per_second"] > 300, result
+
+
+def test_no_request_fails_through_sigkill(machine):
+    # A request that the killed process had begun is lost, and no server could help that: here
+    # each client connects, asks and has its answer within the same millisecond.
+    machine.configure({"redis": REDIS})
+    with steady_client(machine) as result:
+        for _ in range(3):
+            pid = main_pid(machine)
+            machine.enter("kill", f"-{int(signal.SIGKILL)}", str(pid))
+            wait_until("another process", lambda: main_pid(machine) not in (0, pid), timeout=20)
+            machine.wait_status("redis", "healthy")
+    assert result["failed"] == 0 and result["per_second"] > 300, result
+
+
+def test_stop_is_clean(machine):
+    machine.configure({"redis": REDIS})
+    cursor = machine.cursor()
+    begin = time.monotonic()
+    machine.enter("systemctl", "stop", SERVICE)
+    assert time.monotonic() - begin < 5
+    assert machine.show("Result") == "success" and machine.show("ExecMainStatus") == "0"
+    assert machine.show("ActiveState") == "inactive"
+    assert machine.journal("--after-cursor=" + cursor,
+                           "MESSAGE_ID=807aabea85754bb7bf60dd14c75e21dd")
+
+
+def test_request_starts_the_service(machine):
+    machine.configure({"redis": REDIS})
+    machine.enter("systemctl", "stop", SERVICE)
+    assert machine.curl("/health/live")[0] == 200
+    machine.enter("systemctl", "stop", SERVICE)
+    assert machine.curl("/health/live", http=True)[0] == 200
+
+
+def test_taken_port_costs_only_http(machine):
+    machine.enter("systemctl", "stop", SERVICE, "healthd-http.socket", "healthd.socket")
+    machine.write_file("/etc/nginx/conf.d/taken.conf",
+                       "server { listen 127.0.0.1:9797; return 204; }\n")
+    machine.enter("systemctl", "restart", "nginx")
+    try:
+        machine.enter("systemctl", "start", "healthd-http.socket", check=False)
+        machine.enter("systemctl", "start", "healthd.socket")
+        assert machine.properties("healthd-http.socket")["ActiveState"] == "failed"
+        assert machine.curl("/health/live")[0] == 200
+    finally:
+        machine.enter("systemctl", "stop", "nginx")
+        machine.enter("systemctl", "restart", "healthd.socket", "healthd-http.socket", SERVICE,
+                      check=False)
+
+
+def test_credential_is_read_and_never_shown(machine):
+    secret = "kei8Chahquoo"
+    machine.enter("redis-cli", "CONFIG", "SET", "requirepass", secret)
+    try:
+        machine.write_file("/etc/healthd-secret", secret + "\n", mode=0o600)
+        machine.configure({"redis": REDIS + "Password=credential:redis\n"},
+                          service="LoadCredential=redis:/etc/healthd-secret\n")
+        machine.wait_status("redis", "healthy")
+        pid = main_pid(machine)
+        shown = [machine.curl("/health")[1], machine.journal("_SYSTEMD_UNIT=" + SERVICE),
+                 machine.enter("cat", f"/proc/{pid}/cmdline", f"/proc/{pid}/environ").stdout]
+        assert secret not in str(shown)
+    finally:
+        machine.enter("redis-cli", "-a", secret, "CONFIG", "SET", "requirepass", "")

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/file-util.h"
+#include "base/json-writer.h"
+#include "base/string-util.h"
+#include "base/time-util.h"
+
+static void test_time_span_parse(void **state) {
+        static const struct {
+                const char *text;
+                uint64_t usec;
+        } good[] = {
+                { "0", 0 },
+                { "30", 30 * USEC_PER_SEC },
+                { "30s", 30 * USEC_PER_SEC },
+                { " 5min 20s ", 320 * USEC_PER_SEC },
+                { "5min20s", 320 * USEC_PER_SEC },
+                { "1h30min", 90 * USEC_PER_MIN },
+                { "1h30", USEC_PER_HOUR + 30 * USEC_PER_SEC },
+                { "500ms", 500 * USEC_PER_MSEC },
+                { "500 msec", 500 * USEC_PER_MSEC },
+                { "1.5s", 1500 * USEC_PER_MSEC },
+                { ".5s", 500 * USEC_PER_MSEC },
+                { "0.1ms", 100 },
+                { "3us", 3 },
+                { "3\u00b5s", 3 },
+                { "3\u03bcs", 3 },
+                { "2m", 2 * USEC_PER_MIN },
+                { "2M", 2 * USEC_PER_MONTH },
+                { "1d 2hours", 26 * USEC_PER_HOUR },
+                { "2weeks", 14 * USEC_PER_DAY },
+                { "1y", USEC_PER_YEAR },
+                { "12.34 .56", 12900 * USEC_PER_MSEC },
+                { "infinity", UINT64_MAX },
+        };
+        static const char *const bad[] = {
+                "",     " ",     "banana", "-1s",   "+1s",  "30 apples", "s",    "1.2.3",
+                "3.s",  "3. 1s", ".",      "1s,2s", "0x10", "infinity1", "30S",  "1e3",
+        };
+        static const char *const large[] = { "999999999999999999999", "300000y", "292471y 300y" };
+        uint64_t usec;
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(good); i++) {
+                usec = 1;
+                assert_int_equal(time_span_parse(good[i].text, &usec), 0);
+                assert_int_equal(usec, good[i].usec);
+        }
+        for (size_t i = 0; i < ELEMENTS(bad); i++) {
+                usec = 7;
+                assert_int_equal(time_span_parse(bad[i], &usec), -EINVAL);
+                assert_int_equal(usec, 7);
+        }
+        for (size_t i = 0; i < ELEMENTS(large); i++)
+                assert_int_equal(time_span_parse(large[i], &usec), -ERANGE);
+}
+
+static void assert_span_shown(uint64_t usec, const char *expected) {
+        char buffer[64];
+
+        assert_ptr_equal(time_span_format(buffer, sizeof(buffer), usec), buffer);
+        assert_string_equal(buffer, expected);
+}
+
+static void test_time_span_format(void **state) {
+        char tiny[4];
+
+        (void) state;
+        assert_span_shown(0, "0s");
+        assert_span_shown(1, "1us");
+        assert_span_shown(1500, "1ms 500us");
+        assert_span_shown(200 * USEC_PER_SEC, "3min 20s");
+        assert_span_shown(USEC_PER_HOUR + 5 * USEC_PER_SEC, "1h");
+        assert_span_shown(USEC_PER_DAY + USEC_PER_HOUR + USEC_PER_MIN, "1d 1h");
+        assert_span_shown(10 * USEC_PER_WEEK, "10w");
+        assert_span_shown(UINT64_MAX, "infinity");
+        time_span_format(tiny, sizeof(tiny), 200 * USEC_PER_SEC);
+        assert_string_equal(tiny, "3mi");
+}
+
+static void test_string_nearest(void **state) {
+        static const char *const keys[] = { "Interval", "RetryInterval", "Timeout", "Type", "DB",
+                                            NULL };
+        static const char *const none[] = { NULL };
+        char endless[200] = "";
+
+        (void) state;
+        memset(endless, 'x', sizeof(endless) - 1);
+        assert_string_equal(string_nearest("Intervall", keys), "Interval");
+        assert_string_equal(string_nearest("interval", keys), "Interval");
+        assert_string_equal(string_nearest("Tiemout", keys), "Timeout");
+        assert_string_equal(string_nearest("RetryIntervall", keys), "RetryInterval");
+        assert_string_equal(string_nearest("db", keys), "DB");
+        assert_null(string_nearest("Description", keys));
+        assert_null(string_nearest("x", keys));
+        assert_null(string_nearest("xy", keys));
+        assert_null(string_nearest("", keys));
+        assert_null(string_nearest(endless, keys));
+        assert_null(string_nearest("Interval", none));
+}
+
+static void test_string_redact(void **state) {
+        char twice[] = "user=x password=hunter2 hunter2";
+        char brief[] = "abab";
+        char inside[] = "a***b";
+        char shorter[] = "abc";
+
+        (void) state;
+        string_redact(twice, "hunter2");
+        assert_string_equal(twice, "user=x password=*** ***");
+        string_redact(brief, "ab");
+        assert_string_equal(brief, "abab");
+        string_redact(inside, "***");
+        assert_string_equal(inside, "a***b");
+        string_redact(shorter, "abcd");
+        assert_string_equal(shorter, "abc");
+        string_redact(shorter, "abc");
+        assert_string_equal(shorter, "***");
+        string_redact(shorter, NULL);
+        string_redact(NULL, "abc");
+}
+
+static void test_string_basics(void **state) {
+        _cleanup_free_ char *text = NULL;
+        char padded[] = " \t two words \r\n", blank[] = " \t ";
+
+        (void) state;
+        assert_string_equal(string_strip(padded), "two words");
+        assert_string_equal(string_strip(blank), "");
+        assert_string_equal(string_after_prefix("credential:x", "credential:"), "x");
+        assert_null(string_after_prefix("cred", "credential:"));
+        assert_true(string_equal(NULL, NULL));
+        assert_false(string_equal("a", NULL));
+        assert_int_equal(string_replace(&text, "a"), 0);
+        assert_int_equal(string_printf(&text, "%s-%d", text, 7), 0);
+        assert_string_equal(text, "a-7");
+        assert_int_equal(string_replace(&text, NULL), 0);
+        assert_null(text);
+        assert_null(string_free_secret(strdup("secret")));
+        assert_null(string_free_secret(NULL));
+        assert_int_not_equal(hash_add_string(hash_add_string(HASH_START, "ab"), "c"),
+                             hash_add_string(hash_add_string(HASH_START, "a"), "bc"));
+        assert_int_not_equal(hash_add_string(HASH_START, NULL), hash_add_string(HASH_START, ""));
+}
+
+static void test_string_list(void **state) {
+        _cleanup_(string_list_freep) StringList list = NULL;
+
+        (void) state;
+        assert_int_equal(string_list_length(list), 0);
+        assert_false(string_list_contains(list, "a"));
+        assert_int_equal(string_list_add(&list, "a b"), 0);
+        assert_int_equal(string_list_add_words(&list, " c\td  e "), 0);
+        assert_int_equal(string_list_add_words(&list, "  "), 0);
+        assert_int_equal(string_list_length(list), 4);
+        assert_string_equal(list[0], "a b");
+        assert_string_equal(list[3], "e");
+        assert_null(list[4]);
+        assert_true(string_list_contains(list, "d"));
+        assert_false(string_list_contains(list, "a"));
+}
+
+static void test_text_buffer(void **state) {
+        _cleanup_(text_buffer_done) TextBuffer buffer = {};
+        _cleanup_free_ char *text = NULL, *empty = NULL;
+        size_t length;
+
+        (void) state;
+        for (unsigned i = 0; i < 1000; i++)
+                text_buffer_printf(&buffer, "%u,", i % 10);
+        text_buffer_add(&buffer, "ab\0c", 4);
+        text_buffer_add_string(&buffer, "");
+        assert_int_equal(text_buffer_finish(&buffer, &text, &length), 0);
+        assert_int_equal(length, 2004);
+        assert_memory_equal(text + 1996, "8,9,ab\0c", 9);
+        assert_null(buffer.text);
+        assert_int_equal(text_buffer_finish(&buffer, &empty, NULL), 0);
+        assert_string_equal(empty, "");
+}
+
+static void test_text_buffer_is_sticky(void **state) {
+        TextBuffer buffer = { .failed = true };
+        char *text = NULL;
+
+        (void) state;
+        text_buffer_add_string(&buffer, "lost");
+        text_buffer_printf(&buffer, "%s", "lost");
+        assert_int_equal(text_buffer_finish(&buffer, &text, NULL), -ENOMEM);
+        assert_null(text);
+        text_buffer_done(&buffer);
+        assert_false(buffer.failed);
+}
+
+static void test_json_writer(void **state) {
+        _cleanup_(json_writer_done) JsonWriter writer = {};
+        _cleanup_free_ char *text = NULL;
+
+        (void) state;
+        json_object_begin(&writer, NULL);
+        json_add_string(&writer, "status", "healthy");
+        json_object_begin(&writer, "checks");
+        json_object_end(&writer);
+        json_array_begin(&writer, "list");
+        json_add_unsigned(&writer, NULL, UINT64_MAX);
+        json_add_boolean(&writer, NULL, true);
+        json_add_boolean(&writer, NULL, false);
+        json_add_null(&writer, NULL);
+        json_object_begin(&writer, NULL);
+        json_object_end(&writer);
+        json_array_end(&writer);
+        json_add_seconds(&writer, "age", 1500001);
+        json_object_end(&writer);
+        assert_int_equal(json_writer_finish(&writer, &text, NULL), 0);
+        assert_string_equal(text, "{\"status\":\"healthy\",\"checks\":{},\"list\":"
+                                  "[18446744073709551615,true,false,null,{}],\"age\":1.500001}");
+}
+
+static void test_json_numbers(void **state) {
+        static const struct {
+                double number;
+                const char *text;
+        } cases[] = {
+                { 0, "0" },
+                { -3, "-3" },
+                { 0.5, "0.5" },
+                { 12.3, "12.3" },
+                { 9007199254740991.0, "9007199254740991" },
+                { 1e300, "1e+300" },
+                { NAN, "null" },
+                { INFINITY, "null" },
+                { -INFINITY, "null" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_(json_writer_done) JsonWriter writer = {};
+                _cleanup_free_ char *text = NULL;
+
+                json_add_number(&writer, NULL, cases[i].number);
+                assert_int_equal(json_writer_finish(&writer, &text, NULL), 0);
+                assert_string_equal(text, cases[i].text);
+        }
+}
+
+static void test_json_strings(void **state) {
+        static const struct {
+                const char *value;
+                const char *text;
+        } cases[] = {
+                { "", "\"\"" },
+                { "a\"b\\c", "\"a\\\"b\\\\c\"" },
+                { "\n\t\r\x01\x7f", "\"\\n\\t\\u000d\\u0001\\u007f\"" },
+                { "\u00e9 \u20ac \U0001f600", "\"\u00e9 \u20ac \U0001f600\"" },
+                { "caf\xe9", "\"caf\ufffd\"" },                  /* Latin-1 */
+                { "\xc0\xaf", "\"\ufffd\ufffd\"" },              /* overlong */
+                { "\xed\xa0\x80", "\"\ufffd\ufffd\ufffd\"" },    /* a surrogate */
+                { "\xf4\x90\x80\x80", "\"\ufffd\ufffd\ufffd\ufffd\"" },
+                { "\xe2\x82", "\"\ufffd\ufffd\"" },              /* cut short */
+                { "\xf0\x9f\x98", "\"\ufffd\ufffd\ufffd\"" },
+                { "\xff" "x", "\"\ufffdx\"" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_(json_writer_done) JsonWriter writer = {};
+                _cleanup_free_ char *text = NULL;
+
+                json_add_string(&writer, NULL, cases[i].value);
+                assert_int_equal(json_writer_finish(&writer, &text, NULL), 0);
+                assert_string_equal(text, cases[i].text);
+        }
+}
+
+static void test_json_names_are_escaped(void **state) {
+        _cleanup_(json_writer_done) JsonWriter writer = {};
+        _cleanup_free_ char *text = NULL;
+
+        (void) state;
+        json_object_begin(&writer, NULL);
+        json_add_number(&writer, "a\"b", 1);
+        json_object_end(&writer);
+        assert_int_equal(json_writer_finish(&writer, &text, NULL), 0);
+        assert_string_equal(text, "{\"a\\\"b\":1}");
+}
+
+static void test_file_read_small(void **state) {
+        char buffer[16];
+
+        (void) state;
+        assert_int_equal(file_read_small("/dev/null", buffer, sizeof(buffer)), 0);
+        assert_string_equal(buffer, "");
+        memset(buffer, 'x', sizeof(buffer));
+        assert_int_equal(file_read_small("/proc/self/status", buffer, sizeof(buffer)), 15);
+        assert_int_equal(strlen(buffer), 15);
+        assert_int_equal(file_read_small("/nowhere/file", buffer, sizeof(buffer)), -ENOENT);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_time_span_parse),
+                cmocka_unit_test(test_time_span_format),
+                cmocka_unit_test(test_string_nearest),
+                cmocka_unit_test(test_string_redact),
+                cmocka_unit_test(test_string_basics),
+                cmocka_unit_test(test_string_list),
+                cmocka_unit_test(test_text_buffer),
+                cmocka_unit_test(test_text_buffer_is_sticky),
+                cmocka_unit_test(test_json_writer),
+                cmocka_unit_test(test_json_numbers),
+                cmocka_unit_test(test_json_strings),
+                cmocka_unit_test(test_json_names_are_escaped),
+                cmocka_unit_test(test_file_read_small),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
