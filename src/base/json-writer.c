@@ -9,22 +9,6 @@
 
 #include "base/time-util.h"
 
-/* Bytes of the valid UTF-8 sequence at text, or 0 if it is none (RFC 3629). */
-static size_t utf8_sequence_length(const unsigned char *text) {
-        unsigned char lead = text[0];
-        size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3
-                        : lead < 0xf5                                     ? 4
-                                                                          : 0;
-
-        for (size_t i = 1; i < length; i++)
-                if ((text[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
-            (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f))
-                return 0;
-        return length;
-}
-
 static void json_add_escaped(JsonWriter *writer, unsigned char c) {
         switch (c) {
         case '"':
@@ -49,7 +33,8 @@ static void json_add_quoted(JsonWriter *writer, const char *text) {
 
         text_buffer_add(&writer->out, "\"", 1);
         while (*p) {
-                size_t length = utf8_sequence_length(p);
+                /* An end of the text within a sequence is no continuation byte: never read past. */
+                size_t length = utf8_sequence_length((const char *) p, 4);
 
                 if (length > 0 && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
                         p += length;

@@ -60,6 +60,22 @@ int string_printf(char **target, const char *format, ...) {
         return r;
 }
 
+size_t utf8_sequence_length(const char *text, size_t size) {
+        const unsigned char *p = (const unsigned char *) text;
+        size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+        if (length > size || *p > 0xf4)
+                return 0;
+        for (size_t i = 1; i < length; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        /* Overlong forms, surrogates, and what is past the last code point. */
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+                return 0;
+        return length;
+}
+
 char *string_free_secret(char *text) {
         if (text)
                 explicit_bzero(text, strlen(text));

@@ -28,6 +28,12 @@ int string_printf(char **target, const char *format, ...) __attribute__((format(
 int string_vprintf(char **target, const char *format, va_list arguments)
                 __attribute__((format(printf, 2, 0)));
 
+/*
+ * Bytes of the valid UTF-8 sequence (RFC 3629) at text, of which size bytes may be read, or 0 if
+ * it is none. The locale's functions would judge by the locale.
+ */
+size_t utf8_sequence_length(const char *text, size_t size);
+
 /* Overwrites a secret before it is freed; accepts NULL; returns NULL. */
 char *string_free_secret(char *text);
 

@@ -137,8 +137,12 @@ int time_span_parse(const char *text, uint64_t *ret_usec) {
 
 char *time_span_format(char *buffer, size_t size, uint64_t usec) {
         static const TimeUnit shown[] = {
-                { "w", USEC_PER_WEEK }, { "d", USEC_PER_DAY },   { "h", USEC_PER_HOUR },
-                { "min", USEC_PER_MIN }, { "s", USEC_PER_SEC }, { "ms", USEC_PER_MSEC },
+                { "w", USEC_PER_WEEK },
+                { "d", USEC_PER_DAY },
+                { "h", USEC_PER_HOUR },
+                { "min", USEC_PER_MIN },
+                { "s", USEC_PER_SEC },
+                { "ms", USEC_PER_MSEC },
                 { "us", 1 },
         };
         size_t used = 0, terms = 0;

@@ -221,20 +221,37 @@ static uint64_t check_settings_identity(const CheckSettings *settings, const Con
         return hash;
 }
 
-/* The first mistakes as one text, for the endpoint and the journal. */
-static int check_settings_set_problem(CheckSettings *settings, const ConfigProblems *problems,
-                                      size_t first) {
-        _cleanup_(text_buffer_done) TextBuffer text = {};
-        size_t n = problems->n_items - first;
+/* Adds the mistakes from one on to the text, as long as there is room for them. */
+static int problems_add_text(const ConfigProblems *problems, size_t from, size_t n, TextBuffer *text,
+                             size_t *n_shown) {
         int r;
 
-        for (size_t i = first; i < problems->n_items && i < first + PROBLEMS_SHOWN; i++) {
+        for (size_t i = from; i < from + n && *n_shown < PROBLEMS_SHOWN; i++) {
                 _cleanup_free_ char *line = NULL;
                 r = config_problem_format(&problems->items[i], &line);
                 if (r < 0)
                         return r;
-                text_buffer_printf(&text, "%s%s", i > first ? "; " : "", line);
+                text_buffer_printf(text, "%s%s", (*n_shown)++ > 0 ? "; " : "", line);
         }
+        return 0;
+}
+
+/*
+ * The first mistakes as one text, for the endpoint and the journal: those of reading the file,
+ * then those of applying it, which begin at first.
+ */
+static int check_settings_set_problem(CheckSettings *settings, const ConfigFile *file,
+                                      const ConfigProblems *problems, size_t first) {
+        _cleanup_(text_buffer_done) TextBuffer text = {};
+        size_t n = file->n_problems + problems->n_items - first, n_shown = 0;
+        int r;
+
+        r = problems_add_text(problems, file->first_problem, file->n_problems, &text, &n_shown);
+        if (r < 0)
+                return r;
+        r = problems_add_text(problems, first, problems->n_items - first, &text, &n_shown);
+        if (r < 0)
+                return r;
         if (n > PROBLEMS_SHOWN)
                 text_buffer_printf(&text, "; and %zu more (see healthd --verify)",
                                    n - PROBLEMS_SHOWN);
@@ -286,8 +303,8 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
                         return r;
         }
         loaded.identity = check_settings_identity(&loaded, file);
-        if (context->problems->n_items > first) {
-                r = check_settings_set_problem(&loaded, context->problems, first);
+        if (file->n_problems > 0 || context->problems->n_items > first) {
+                r = check_settings_set_problem(&loaded, file, context->problems, first);
                 if (r < 0)
                         return r;
                 check_settings_drop_instance(&loaded);

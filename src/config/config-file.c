@@ -12,10 +12,9 @@
 #include "base/cleanup.h"
 #include "base/file-util.h"
 
-#define FILE_SIZE_MAX (1024 * 1024)
-#define LINE_SIZE_MAX ((size_t) 64 * 1024)
-#define NAME_CHARACTERS                                                                            \
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+#define FILE_SIZE_MAX   ((off_t) 1024 * 1024)
+#define LINE_SIZE_MAX   ((size_t) 64 * 1024)
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 /* Room for one more item; doubles whenever the count is a power of two. NULL: out of memory. */
 static void *array_reserve(void *items, size_t n_items, size_t item_size) {
@@ -99,13 +98,13 @@ typedef struct Reading {
 
         char *assembled; /* a line with those it is continued by; as large as the whole text */
         size_t length;
-        unsigned start;  /* the line where it starts */
+        unsigned start; /* the line where it starts */
         bool continued;
-        bool spoiled;    /* was complained about already: not to be parsed */
+        bool spoiled; /* was complained about already: not to be parsed */
 
         char *section;
         unsigned section_line;
-        bool lost;       /* between a header nobody could read and the next one */
+        bool lost; /* between a header nobody could read and the next one */
 } Reading;
 
 static void reading_done(Reading *reading, size_t size) {
@@ -116,22 +115,11 @@ static void reading_done(Reading *reading, size_t size) {
         free(reading->section);
 }
 
-/* RFC 3629. The locale's functions would judge by the locale. */
 static bool text_is_utf8(const char *text, size_t size) {
-        const unsigned char *p = (const unsigned char *) text, *end = p + size;
-
-        while (p < end) {
-                size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-
-                if (length == 0 || *p > 0xf4 || length > (size_t) (end - p))
+        for (size_t i = 0, length; i < size; i += length) {
+                length = utf8_sequence_length(text + i, size - i);
+                if (length == 0)
                         return false;
-                for (size_t i = 1; i < length; i++)
-                        if ((p[i] & 0xc0) != 0x80)
-                                return false;
-                if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-                    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-                        return false;
-                p += length;
         }
         return true;
 }
@@ -140,7 +128,7 @@ static bool name_is_valid(const char *name) {
         return *name && name[strspn(name, NAME_CHARACTERS)] == '\0';
 }
 
-/* "[Name]". What is wrong with it costs the header's line, and the section only if it has no name. */
+/* "[Name]". A broken header costs its line, and its section only if the name cannot be read. */
 static int reading_parse_header(Reading *reading, char *text) {
         char *name = text + 1, *end = strchr(name, ']');
         const char *why = NULL;
@@ -198,9 +186,10 @@ static int reading_parse_assignment(Reading *reading, char *text) {
 
         /* None of these repeats the line: it may be the rest of a password. */
         if (!equals) {
-                config_problems_add(reading->problems, reading->path, reading->start,
-                                    "neither Key=value nor [Section] nor a # comment; if it belongs "
-                                    "to the line before, end that one with a \\");
+                config_problems_add(
+                                reading->problems, reading->path, reading->start,
+                                "neither Key=value nor [Section] nor a # comment; if it belongs "
+                                "to the line before, end that one with a \\");
                 return 0;
         }
         *equals = '\0';

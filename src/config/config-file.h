@@ -34,7 +34,7 @@ void config_problems_done(ConfigProblems *problems);
 int config_problem_format(const ConfigProblem *problem, char **ret);
 
 typedef struct ConfigEntry {
-        const char *file; /* owned by the ConfigFile's paths */
+        const char *file;      /* owned by the ConfigFile's paths */
         unsigned line;         /* where the assignment starts */
         unsigned section_line; /* where its section's header stands */
         char *section;

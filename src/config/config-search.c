@@ -11,8 +11,7 @@
 
 #include "base/cleanup.h"
 
-#define NAME_CHARACTERS                                                                            \
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.@"
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.@"
 
 /* A file met in a directory of the search path. */
 typedef struct FoundFile {
@@ -69,8 +68,7 @@ static int found_files_add(FoundFiles *found, const char *directory, const char 
                 return -ENOMEM;
         if (found->n_items == found->n_allocated) {
                 size_t n_allocated = found->n_allocated * 2 + 16;
-                FoundFile *grown =
-                                reallocarray(found->items, n_allocated, sizeof(FoundFile));
+                FoundFile *grown = reallocarray(found->items, n_allocated, sizeof(FoundFile));
                 if (!grown)
                         return -ENOMEM;
                 found->items = grown;
@@ -122,9 +120,8 @@ static int found_files_scan(FoundFiles *found, const char *path, const char *suf
 }
 
 /* Every file in a subdirectory that ends in suffix, sorted, the hidden ones left out. */
-static int found_files_search(FoundFiles *found, char *const *directories,
-                              const char *subdirectory, const char *suffix,
-                              ConfigProblems *problems) {
+static int found_files_search(FoundFiles *found, char *const *directories, const char *subdirectory,
+                              const char *suffix, ConfigProblems *problems) {
         int r;
 
         for (size_t rank = 0; directories[rank]; rank++) {
@@ -224,7 +221,7 @@ int config_search_read(char *const *directories, const char *base, ConfigProblem
         return config_file_load(found ? path : NULL, directories, base, problems, ret);
 }
 
-/* Reads one found file, unless it is masked or has a name that cannot be used: *ret is NULL then. */
+/* Reads a found file, unless it is masked or its name cannot be used: *ret is NULL then. */
 static int config_file_load_found(const FoundFile *found, char *const *directories,
                                   const char *subdirectory, ConfigProblems *problems,
                                   ConfigFile **ret) {

@@ -15,11 +15,10 @@
 #include "base/file-util.h"
 #include "base/time-util.h"
 
-#define CREDENTIAL_PREFIX   "credential:"
-#define CREDENTIAL_SIZE_MAX (1024 * 1024)
-#define CREDENTIAL_CHARACTERS                                                                      \
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
-#define SHOWN_VALUE_MAX 80
+#define CREDENTIAL_PREFIX     "credential:"
+#define CREDENTIAL_SIZE_MAX   (1024 * 1024)
+#define CREDENTIAL_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+#define SHOWN_VALUE_MAX       80
 
 /* Sets *ret_why and evaluates to what a parser then returns. */
 static int why(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -81,8 +80,9 @@ int config_parse_path(const ConfigKey *key, const char *value, void *field, char
 }
 
 int config_parse_bool(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        static const char *const words[][2] = { { "0", "1" },      { "no", "yes" }, { "n", "y" },
-                                                { "false", "true" }, { "f", "t" },    { "off", "on" } };
+        static const char *const words[][2] = { { "0", "1" }, { "no", "yes" },
+                                                { "n", "y" }, { "false", "true" },
+                                                { "f", "t" }, { "off", "on" } };
 
         (void) key;
         for (size_t i = 0; i < ELEMENTS(words); i++)
@@ -129,8 +129,7 @@ int config_parse_span(const ConfigKey *key, const char *value, void *field, char
                 *(uint64_t *) field = usec;
                 return 0;
         }
-        return why_range(ret_why, range,
-                         time_span_format(minimum, sizeof(minimum), range->minimum),
+        return why_range(ret_why, range, time_span_format(minimum, sizeof(minimum), range->minimum),
                          time_span_format(maximum, sizeof(maximum), range->maximum));
 }
 
@@ -251,9 +250,8 @@ static int report_unknown_section(const ConfigEntry *entry, const ConfigSection 
         for (size_t i = 0; i < n_sections; i++)
                 names[i] = sections[i].name;
         add_suggestion(&hint, entry->section, names, "[", "]");
-        config_problems_add(problems, entry->file, entry->section_line,
-                            "unknown section [%.64s]%s", entry->section,
-                            hint.text ? hint.text : "");
+        config_problems_add(problems, entry->file, entry->section_line, "unknown section [%.64s]%s",
+                            entry->section, hint.text ? hint.text : "");
         return 0;
 }
 
@@ -301,7 +299,8 @@ static void report_value(const ConfigEntry *entry, const ConfigKey *key, const c
 
 static int credential_absent(const char *name, char **ret_why) {
         return why(ret_why,
-                   "the credential \"%s\" is not there; add LoadCredential=%s:/path to [Service] of "
+                   "the credential \"%s\" is not there; add LoadCredential=%s:/path to [Service] "
+                   "of "
                    "the unit (systemctl edit healthd)",
                    name, name);
 }
@@ -327,7 +326,8 @@ static int credential_load(const char *directory, const char *name, char **ret_v
         if (length > CREDENTIAL_SIZE_MAX)
                 r = why(ret_why, "the credential \"%s\" is larger than 1 MiB", name);
         else if (memchr(content, '\0', (size_t) length))
-                r = why(ret_why, "the credential \"%s\" contains a NUL byte; it must be text", name);
+                r = why(ret_why, "the credential \"%s\" contains a NUL byte; it must be text",
+                        name);
         else if (length == 0 || string_equal(content, "\n"))
                 r = why(ret_why, "the credential \"%s\" is empty", name);
         else {
@@ -382,6 +382,9 @@ static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *fie
                 r = key->parse(key, held ? held : entry->value, field, &text);
         if (r == 0 || r == -ENOMEM)
                 return r;
+        /* A placeholder need not look like what it stands for. */
+        if (held && !context->credentials_directory)
+                return 0;
         report_value(entry, key, text, context->problems);
         return 0;
 }
@@ -444,8 +447,7 @@ int config_apply(const ConfigFile *file, const ConfigSection *sections, size_t n
                 else if (key || string_after_prefix(entry->section, "X-"))
                         continue;
                 else if (!section && !entry_is_in_same_section(file, i))
-                        r = report_unknown_section(entry, sections, n_sections,
-                                                   context->problems);
+                        r = report_unknown_section(entry, sections, n_sections, context->problems);
                 else if (section && !string_after_prefix(entry->key, "X-"))
                         r = report_unknown_key(entry, section, sections, n_sections,
                                                context->problems);

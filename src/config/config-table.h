@@ -28,8 +28,8 @@ typedef struct ConfigKey ConfigKey;
 /*
  * Reads value into *field. A list parser (config_parse_words, config_parse_lines, or any of a key
  * with CONFIG_LIST) is called with "" to empty the list; the others never see "". On -EINVAL the
- * field is as before and it may set *ret_why (owned by the caller afterwards): what is wrong and what
- * to write instead, without repeating the value. Returns 0, -EINVAL or -ENOMEM.
+ * field is as before and it may set *ret_why (owned by the caller afterwards): what is wrong and
+ * what to write instead, without repeating the value. Returns 0, -EINVAL or -ENOMEM.
  */
 typedef int (*ConfigParser)(const ConfigKey *key, const char *value, void *field, char **ret_why);
 
@@ -73,8 +73,8 @@ typedef struct ConfigSection {
 typedef struct ConfigContext {
         ConfigProblems *problems;
         const char *credentials_directory; /* NULL: none */
-        bool verify_only; /* without a directory, credentials are taken to be there */
-        StringList secrets;    /* every secret value met, for redaction; owned by whoever set it up */
+        bool verify_only;   /* without a directory, credentials are taken to be there */
+        StringList secrets; /* every secret value met, for redaction; owned by whoever set it up */
 } ConfigContext;
 
 /*

@@ -24,9 +24,10 @@ struct CurlTransfer {
         void *userdata;
         struct curl_slist *connect_to;
         bool has_address;
+        bool has_ca_file;
         /*
-         * For CURLOPT_CONNECT_ONLY, set after curl_transfer_prepare(): the connection lives on after
-         * on_done, until curl_transfer_cancel().
+         * For CURLOPT_CONNECT_ONLY, set after curl_transfer_prepare(): the connection lives on
+         * after on_done, until curl_transfer_cancel().
          */
         bool keep_connection;
         int socket_errno;            /* why no socket could be made, 0: one was */
@@ -54,6 +55,8 @@ int curl_transfer_prepare(CurlTransfer *transfer);
 int curl_transfer_set_address(CurlTransfer *transfer, const ResolvedAddress *address,
                               uint16_t port);
 int curl_transfer_set_unix_path(CurlTransfer *transfer, const char *path);
+/* Trusts the certificate authorities of this file only, not the system's. Returns 0 or -ENOMEM. */
+int curl_transfer_set_ca_file(CurlTransfer *transfer, const char *path);
 /*
  * Starts a prepared transfer. on_done is never called from inside this call.
  * Returns 0, -EINVAL if it has no address, or -ENOMEM.

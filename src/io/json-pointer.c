@@ -47,9 +47,7 @@ static const cJSON *array_find(const cJSON *array, const char *token, size_t len
 static const cJSON *object_find(const cJSON *object, const char *token, size_t length) {
         const cJSON *item;
 
-        cJSON_ArrayForEach(item, object)
-                if (token_equal(token, length, item->string))
-                        return item;
+        cJSON_ArrayForEach(item, object) if (token_equal(token, length, item->string)) return item;
         return NULL;
 }
 

@@ -16,14 +16,14 @@
 #include "base/string-util.h"
 #include "base/time-util.h"
 
-#define THREADS_MAX     16
-#define STACK_SIZE      (256 * 1024)
-#define IDLE_SEC        10
-#define NAMES_MAX       4096
-#define BUCKETS         1024
-#define FRESH_USEC      (5 * USEC_PER_SEC)
-#define PATIENCE_USEC   (1 * USEC_PER_SEC)
-#define LAST_GOOD_USEC  (10 * USEC_PER_MIN)
+#define THREADS_MAX    16
+#define STACK_SIZE     (256 * 1024)
+#define IDLE_SEC       10
+#define NAMES_MAX      4096
+#define BUCKETS        1024
+#define FRESH_USEC     (5 * USEC_PER_SEC)
+#define PATIENCE_USEC  (1 * USEC_PER_SEC)
+#define LAST_GOOD_USEC (10 * USEC_PER_MIN)
 
 typedef struct Name Name;
 

@@ -36,7 +36,8 @@ static void heap_sift(Scheduler *scheduler, Timer *timer, size_t position) {
         for (; position > 1 && heap[position / 2]->due_usec > timer->due_usec; position /= 2)
                 heap_place(scheduler, heap[position / 2], position);
         for (; (child = 2 * position) <= scheduler->n_timers; position = child) {
-                if (child < scheduler->n_timers && heap[child + 1]->due_usec < heap[child]->due_usec)
+                if (child < scheduler->n_timers &&
+                    heap[child + 1]->due_usec < heap[child]->due_usec)
                         child++;
                 if (heap[child]->due_usec >= timer->due_usec)
                         break;
@@ -68,10 +69,10 @@ static void scheduler_set_timer(Scheduler *scheduler) {
 
 static void scheduler_note_lag(Scheduler *scheduler, uint64_t lag_usec, uint64_t now_usec) {
         if (now_usec - scheduler->lag_window_usec >= LAG_WINDOW_USEC) {
-                scheduler->previous_lag_usec =
-                                now_usec - scheduler->lag_window_usec >= 2 * LAG_WINDOW_USEC
-                                                ? 0
-                                                : scheduler->lag_usec;
+                scheduler->previous_lag_usec = now_usec - scheduler->lag_window_usec >=
+                                                                               2 * LAG_WINDOW_USEC
+                                                               ? 0
+                                                               : scheduler->lag_usec;
                 scheduler->lag_usec = 0;
                 scheduler->lag_window_usec = now_usec;
         }

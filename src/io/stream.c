@@ -16,7 +16,7 @@
 /* How long an address may be silent while there is another one to try. */
 #define ADDRESS_USEC (2 * USEC_PER_SEC)
 /* A unix socket whose queue is full cannot be waited for, only tried again. */
-#define RETRY_USEC (50 * USEC_PER_MSEC)
+#define RETRY_USEC   (50 * USEC_PER_MSEC)
 
 struct Stream {
         Runtime *runtime;
@@ -184,10 +184,13 @@ static int stream_set_tls_options(Stream *stream, const ResolvedAddress *address
         if (r < 0)
                 return r;
         transfer->keep_connection = true;
-        if (curl_easy_setopt(transfer->easy, CURLOPT_URL, url) != CURLE_OK ||
-            (target->ca_file &&
-             curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, target->ca_file) != CURLE_OK))
+        if (curl_easy_setopt(transfer->easy, CURLOPT_URL, url) != CURLE_OK)
                 return -ENOMEM;
+        if (target->ca_file) {
+                r = curl_transfer_set_ca_file(transfer, target->ca_file);
+                if (r < 0)
+                        return r;
+        }
         curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
         /* It is not HTTP that will be spoken. */
         curl_easy_setopt(transfer->easy, CURLOPT_SSL_ENABLE_ALPN, 0L);

@@ -135,8 +135,7 @@ void http_listeners_init(HttpListeners *listeners, Runtime *runtime, PeerHandler
 }
 
 void http_listeners_done(HttpListeners *listeners) {
-        if (timer_is_armed(&listeners->resume_timer))
-                timer_disarm(&listeners->resume_timer);
+        timer_disarm(&listeners->resume_timer);
         for (size_t i = 0; i < listeners->n_items; i++)
                 http_listener_free(listeners->items[i]);
         free(listeners->items);

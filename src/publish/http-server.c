@@ -286,8 +286,7 @@ HttpServer *http_server_free(HttpServer *server) {
         if (server->daemon)
                 MHD_stop_daemon(server->daemon);
         assert(!server->connections);
-        if (timer_is_armed(&server->sweep_timer))
-                timer_disarm(&server->sweep_timer);
+        timer_disarm(&server->sweep_timer);
         endpoints_free(server->endpoints);
         free(server);
         return NULL;

@@ -70,7 +70,7 @@ static void check_entries(const ConfigFile *file, size_t size) {
                 require(entry->section_line >= 1 && entry->line > entry->section_line);
                 require(entry->line <= size + 1 && length <= size);
                 require(length == 0 || (!strchr(" \t\r\n", entry->value[0]) &&
-                                       !strchr(" \t\r\n", entry->value[length - 1])));
+                                        !strchr(" \t\r\n", entry->value[length - 1])));
         }
 }
 
@@ -80,7 +80,8 @@ static void check_problems(const ConfigProblems *problems) {
 
                 require(config_problem_format(&problems->items[i], &line) == 0);
                 for (const char *p = line; *p; p++)
-                        require((unsigned char) *p >= ' '); /* one line, and nothing for terminals */
+                        require((unsigned char) *p >=
+                                ' '); /* one line, and nothing for terminals */
         }
 }
 
@@ -102,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require(config_file_parse(file, "main", text, first, &problems) == 0);
         if (separator)
                 require(config_file_parse(file, "drop-in", separator + strlen(SEPARATOR),
-                                         size - first - strlen(SEPARATOR), &problems) == 0);
+                                          size - first - strlen(SEPARATOR), &problems) == 0);
         check_entries(file, size);
         require(config_apply(file, sections, ELEMENTS(sections), &context) == 0);
         check_problems(&problems);

@@ -29,6 +29,7 @@ PACKAGES = [
 # These start with the machine otherwise; tests start them when they want them.
 SERVICES = ["nginx.service", "postgresql.service", "redis-server.service"]
 TOOLS = ["mmdebstrap", "systemd-nspawn", "nsenter", "zstd", "tar", "mount"]
+ARCHIVES_KEPT = 3
 CLONE_NEWNS = 0x00020000
 SKIP_HINT = "run ./dev test as root on a machine (or in a container) that may mount and unshare"
 
@@ -108,9 +109,9 @@ def tree_archive(binary):
             partial.rename(archive)
         finally:
             partial.unlink(missing_ok=True)
-        for old in directory.glob(f"{suite}-*.tar.zst"):
-            if not old.name.startswith(f"{suite}-{time.strftime('%Y-%m')}-"):
-                old.unlink()
+        by_age = sorted(directory.glob("*.tar.zst"), key=lambda path: path.stat().st_mtime)
+        for old in by_age[:-ARCHIVES_KEPT]:
+            old.unlink()
     return archive
 
 
@@ -130,10 +131,9 @@ def remove_cgroup(path):
 class Container:
     """A booted machine. Use it as a context manager; it always cleans up."""
 
-    def __init__(self, build_directory=None, binary=None):
+    def __init__(self, build_directory=None):
         """build_directory: what `meson install` takes healthd from; None: a tree without it."""
         self.build_directory = build_directory
-        self.binary = binary
         self.process = None
         self.leader = 0
         self.base = None
@@ -156,7 +156,7 @@ class Container:
 
     def prepare(self):
         require_machine()
-        archive = tree_archive(self.binary or "/bin/true")
+        archive = tree_archive(os.environ["HEALTHD_BINARY"])
         enter_mount_namespace()
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="healthd-container-"))
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(self.base)],
@@ -176,12 +176,11 @@ class Container:
             self.install()
 
     def install(self):
-        """What a package does: files, user, directories, catalog, units enabled."""
+        """What a package does: files, user, catalog, units enabled. The boot makes /run/healthd."""
         subprocess.run(["meson", "install", "-C", str(self.build_directory), "--no-rebuild",
                         "--quiet", "--destdir", str(self.root)], check=True,
                        stdout=subprocess.DEVNULL)
         self.in_tree("systemd-sysusers")
-        self.in_tree("systemd-tmpfiles", "--create", "healthd.conf")
         self.in_tree("journalctl", "--update-catalog")
         self.in_tree("systemctl", "enable", "healthd.socket", "healthd-http.socket",
                      "healthd.service")
@@ -199,8 +198,8 @@ class Container:
         for stale in cgroup_root().glob("healthd-test-*"):
             if not os.path.exists(f"/proc/{stale.name.rsplit('-', 1)[1]}"):
                 remove_cgroup(stale)
-        self.cgroup = cgroup_root() / f"healthd-test-{os.getpid()}"
-        self.cgroup.mkdir(exist_ok=True)
+        self.cgroup = pathlib.Path(tempfile.mkdtemp(prefix="healthd-test-", dir=cgroup_root(),
+                                                    suffix=f"-{os.getpid()}"))
         procs = str(self.cgroup / "cgroup.procs")
 
         def enter_cgroup():
@@ -212,7 +211,7 @@ class Container:
         self.console = open(self.base / "console", "wb")  # pylint: disable=consider-using-with
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit",
-             "--private-network", f"--machine=healthd-test-{os.getpid()}", "--boot",
+             "--private-network", f"--machine={self.cgroup.name.replace('_', '-')}", "--boot",
              "--kill-signal=SIGRTMIN+3", "--console=pipe", "--link-journal=no",
              "--resolv-conf=off", "--timezone=off"],
             env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
@@ -273,7 +272,7 @@ class Container:
     def spawn_outside(self, *command):
         """Starts a program of this machine in the container's network, and returns its Popen."""
         process = subprocess.Popen(  # pylint: disable=consider-using-with
-            ["nsenter", "-t", str(self.leader), "--net", *command],
+            ["nsenter", "-t", str(self.leader), "--net", *command], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.commands.append(process)
         return process
@@ -290,17 +289,24 @@ class Container:
         target.chmod(mode)
 
     def cursor(self):
-        """A point in the journal: journal("--after-cursor=" + cursor) gives what came later."""
+        """A point in the journal, for journal()."""
         self.enter("journalctl", "--sync")
         output = self.enter("journalctl", "--no-pager", "-n", "0", "--show-cursor").stdout
         return output.rsplit("-- cursor: ", 1)[1].strip()
 
-    def journal(self, *matches):
-        """The journal's entries as dictionaries, oldest first. matches: as for journalctl."""
+    def journal(self, *matches, since=None):
+        """The journal's entries as dictionaries, oldest first.
+
+        matches: FIELD=value, all of which must hold. since: a cursor. The two are not given to
+        journalctl together: it then leaves out the first entry that matches.
+        """
         self.enter("journalctl", "--sync")
+        arguments = ["--after-cursor=" + since] if since else list(matches)
         output = self.enter("journalctl", "--no-pager", "--quiet", "-o", "json", "--all",
-                            *matches).stdout
-        return [json.loads(line) for line in output.splitlines()]
+                            *arguments).stdout
+        wanted = dict(match.split("=", 1) for match in matches)
+        return [entry for entry in map(json.loads, output.splitlines())
+                if all(entry.get(field) == value for field, value in wanted.items())]
 
     def properties(self, unit):
         """What `systemctl show` says of a unit, as a dictionary."""

@@ -43,8 +43,7 @@ def test_notify_service(bare):
     cursor = bare.cursor()
     bare.enter("systemctl", "start", "well.service")
     assert bare.properties("well.service")["StatusText"] == "well"
-    messages = [entry["MESSAGE"] for entry in
-                bare.journal("--after-cursor=" + cursor, "-u", "well.service")]
+    messages = [entry["MESSAGE"] for entry in bare.journal("UNIT=well.service", since=cursor)]
     assert "Started well.service." in messages
 
 

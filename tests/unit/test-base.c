@@ -45,8 +45,8 @@ static void test_time_span_parse(void **state) {
                 { "infinity", UINT64_MAX },
         };
         static const char *const bad[] = {
-                "",     " ",     "banana", "-1s",   "+1s",  "30 apples", "s",    "1.2.3",
-                "3.s",  "3. 1s", ".",      "1s,2s", "0x10", "infinity1", "30S",  "1e3",
+                "",    " ",     "banana", "-1s",   "+1s",  "30 apples", "s",   "1.2.3",
+                "3.s", "3. 1s", ".",      "1s,2s", "0x10", "infinity1", "30S", "1e3",
         };
         static const char *const large[] = { "999999999999999999999", "300000y", "292471y 300y" };
         uint64_t usec;
@@ -262,13 +262,15 @@ static void test_json_strings(void **state) {
                 { "a\"b\\c", "\"a\\\"b\\\\c\"" },
                 { "\n\t\r\x01\x7f", "\"\\n\\t\\u000d\\u0001\\u007f\"" },
                 { "\u00e9 \u20ac \U0001f600", "\"\u00e9 \u20ac \U0001f600\"" },
-                { "caf\xe9", "\"caf\ufffd\"" },                  /* Latin-1 */
-                { "\xc0\xaf", "\"\ufffd\ufffd\"" },              /* overlong */
-                { "\xed\xa0\x80", "\"\ufffd\ufffd\ufffd\"" },    /* a surrogate */
+                { "caf\xe9", "\"caf\ufffd\"" },               /* Latin-1 */
+                { "\xc0\xaf", "\"\ufffd\ufffd\"" },           /* overlong */
+                { "\xed\xa0\x80", "\"\ufffd\ufffd\ufffd\"" }, /* a surrogate */
                 { "\xf4\x90\x80\x80", "\"\ufffd\ufffd\ufffd\ufffd\"" },
-                { "\xe2\x82", "\"\ufffd\ufffd\"" },              /* cut short */
+                { "\xe2\x82", "\"\ufffd\ufffd\"" }, /* cut short */
                 { "\xf0\x9f\x98", "\"\ufffd\ufffd\ufffd\"" },
-                { "\xff" "x", "\"\ufffdx\"" },
+                { "\xff"
+                  "x",
+                  "\"\ufffdx\"" },
         };
 
         (void) state;

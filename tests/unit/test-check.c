@@ -450,6 +450,7 @@ static void load(const char *text, CheckSettings *ret, ConfigProblems *problems)
 
         file->name = strdup("toy");
         assert_int_equal(config_file_parse(file, "toy.check", text, strlen(text), problems), 0);
+        file->n_problems = problems->n_items;
         assert_int_equal(check_settings_load(ret, file, toy_find, toy_names, NULL, &context), 0);
         config_file_free(file);
 }
@@ -514,6 +515,17 @@ static void test_settings_broken_file_is_an_error_check(void **state) {
         assert_non_null(strstr(settings.problem, "and 1 more"));
 }
 
+static void test_settings_line_that_cannot_be_read_breaks_the_file(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toy\nRequired no\n[Toy]\nAddress=x\n", &settings, &problems);
+        assert_int_equal(problems.n_items, 1);
+        assert_null(settings.type);
+        assert_non_null(strstr(settings.problem, "toy.check:3: "));
+}
+
 static void test_settings_unknown_type_names_the_nearest(void **state) {
         _cleanup_(config_problems_done) ConfigProblems problems = {};
         _cleanup_(check_settings_done) CheckSettings settings = {};
@@ -556,6 +568,7 @@ int main(void) {
                 cmocka_unit_test(test_settings_short_interval_caps_defaults),
                 cmocka_unit_test(test_settings_reset_drops_conditions_of_type),
                 cmocka_unit_test(test_settings_broken_file_is_an_error_check),
+                cmocka_unit_test(test_settings_line_that_cannot_be_read_breaks_the_file),
                 cmocka_unit_test(test_settings_unknown_type_names_the_nearest),
                 cmocka_unit_test(test_settings_identity),
         };

@@ -119,9 +119,9 @@ static void fixture_done(Fixture *fixture) {
         assert_non_null(name.file)
 
 static void parse_sized(Fixture *fixture, const char *text, size_t size) {
-        assert_int_equal(config_file_parse(fixture->file, "x.check", text, size,
-                                           &fixture->problems),
-                         0);
+        assert_int_equal(
+                        config_file_parse(fixture->file, "x.check", text, size, &fixture->problems),
+                        0);
 }
 
 static void parse(Fixture *fixture, const char *text) {
@@ -294,8 +294,9 @@ static void test_broken_bytes_are_reported(void **state) {
         FIXTURE(binary);
 
         (void) state;
-        parse(&latin1, "[A]\n# caf\xe9\nOne=caf\xe9\nTwo=a\\\n\xff\nThree=3\n[\xed\xa0\x80]\nLost=1\n"
-                       "[B]\nFour=\xf0\x9f\x98\x80\nFive=\xf4\x90\x80\x80\nSix=\xc0\xaf\nSeven=\xe2\x82");
+        parse(&latin1,
+              "[A]\n# caf\xe9\nOne=caf\xe9\nTwo=a\\\n\xff\nThree=3\n[\xed\xa0\x80]\nLost=1\n"
+              "[B]\nFour=\xf0\x9f\x98\x80\nFive=\xf4\x90\x80\x80\nSix=\xc0\xaf\nSeven=\xe2\x82");
         assert_problems(&latin1, "x.check:3: not valid UTF-8; save the file as UTF-8\n"
                                  "x.check:5: not valid UTF-8; save the file as UTF-8\n"
                                  "x.check:7: not valid UTF-8; save the file as UTF-8\n"
@@ -528,9 +529,10 @@ static void test_unknown_sections_are_named_once(void **state) {
 
         (void) state;
         apply(&fixture, "[Chek]\nA=1\n\nB=2\n[Check]\nType=x\n[Other]\nA=1\n[Other]\nA=1\n");
-        assert_problems(&fixture, "x.check:1: unknown section [Chek]; did you mean [Check]?\n"
-                                  "x.check:7: unknown section [Other]; known are [Check], [Redis]\n"
-                                  "x.check:9: unknown section [Other]; known are [Check], [Redis]\n");
+        assert_problems(&fixture,
+                        "x.check:1: unknown section [Chek]; did you mean [Check]?\n"
+                        "x.check:7: unknown section [Other]; known are [Check], [Redis]\n"
+                        "x.check:9: unknown section [Other]; known are [Check], [Redis]\n");
         assert_string_equal(fixture.check.text, "x");
 }
 
@@ -613,7 +615,8 @@ static void test_resets_of_one_key_spare_the_others(void **state) {
         FIXTURE(fixture);
 
         (void) state;
-        /* The last key of one section and the first of the next, and the same key number in both. */
+        /* The last key of one section and the first of the next, and the same key number in both.
+         */
         apply(&fixture, "[Check]\nReadyWhen=healthy\nType=a\n[Redis]\nAddress=b\nPassword=c\n"
                         "[Check]\nInterval=\n[Redis]\nSocket=/x\nSocket=\n");
         assert_problems(&fixture, "");
@@ -726,9 +729,9 @@ static void test_nothing_at_all(void **state) {
         _cleanup_(config_file_list_done) ConfigFileList list = {};
         Tree *tree = *state;
 
-        assert_int_equal(config_search_read(nowhere, "healthd.conf", &tree->fixture.problems,
-                                            &file),
-                         0);
+        assert_int_equal(
+                        config_search_read(nowhere, "healthd.conf", &tree->fixture.problems, &file),
+                        0);
         assert_string_equal(file->name, "healthd");
         assert_int_equal(file->n_entries, 0);
         assert_null(file->paths);
@@ -834,11 +837,12 @@ static void test_read_all(void **state) {
         tree_write(tree, "etc/checks/two words.check", "[Check]\nType=x\n");
         tree_write(tree, "etc/checks/caf\u00e9.check", "[Check]\nType=x\n");
         tree_read_all(tree, &list);
-        assert_tree_problems(tree,
-                             "***/etc/checks/caf\u00e9.check: passed over: rename it; names are made "
-                             "of letters, digits and _ - . @\n"
-                             "***/etc/checks/two words.check: passed over: rename it; names are "
-                             "made of letters, digits and _ - . @\n");
+        assert_tree_problems(
+                        tree,
+                        "***/etc/checks/caf\u00e9.check: passed over: rename it; names are made "
+                        "of letters, digits and _ - . @\n"
+                        "***/etc/checks/two words.check: passed over: rename it; names are "
+                        "made of letters, digits and _ - . @\n");
         assert_int_equal(list.n_items, 3);
         assert_string_equal(list.items[0]->name, "a.b@c_D-9");
         assert_string_equal(list.items[1]->name, "redis");
@@ -1010,18 +1014,23 @@ static void test_credentials_without_a_directory(void **state) {
         static const char text[] = "[Redis]\nPassword=credential:orders-db\n";
         FIXTURE(running);
         FIXTURE(verifying);
+        FIXTURE(number);
         FIXTURE(broken);
 
         (void) state;
         apply(&running, text);
-        assert_problems(&running, "x.check:2: Password=: the credential \"orders-db\" is not there; "
-                                  "add LoadCredential=orders-db:/path to [Service] of the unit "
-                                  "(systemctl edit healthd)\n");
+        assert_problems(&running,
+                        "x.check:2: Password=: the credential \"orders-db\" is not there; "
+                        "add LoadCredential=orders-db:/path to [Service] of the unit "
+                        "(systemctl edit healthd)\n");
         verifying.context.verify_only = true;
         apply(&verifying, text);
         assert_problems(&verifying, "");
         assert_string_equal(verifying.redis.password, "placeholder");
         assert_null(verifying.context.secrets);
+        number.context.verify_only = true;
+        apply(&number, "[Redis]\nSecretNumber=credential:number\nMemory=x\n");
+        assert_problems(&number, "x.check:3: Memory=x: not a size; write for example 512M or 2G\n");
         broken.context.verify_only = true;
         apply(&broken, "[Redis]\nPassword=credential:a/b\n");
         assert_int_equal(broken.problems.n_items, 1);

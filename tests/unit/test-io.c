@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The loop and the clients on it, over real sockets; only the clock and the name server are ours. */
+/* The loop and the clients on it, over real sockets; only the clock and the name server are ours.
+ */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -379,8 +380,10 @@ static void ask(Asker *asker, const char *host) {
 
 static void test_resolver_numeric(void **state) {
         static const char *const hosts[] = { "127.0.0.1", "::1", "[::1]" };
-        static const char *const others[] = { "", "[", "[]", "127.0.0.1.5", "localhost", "::1%",
-                                              "fe80::1%no-such-link", "1.2.3.4%lo" };
+        static const char *const others[] = {
+                "",          "[", "[]", "127.0.0.1.5", "localhost", "::1%", "fe80::1%no-such-link",
+                "1.2.3.4%lo"
+        };
         unsigned n_answers = 0;
         ResolvedAddress address;
         char text[INET6_ADDRSTRLEN];

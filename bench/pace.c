@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "pace.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define USEC_PER_SEC   UINT64_C(1000000)
+#define USEC_PER_MSEC  UINT64_C(1000)
+#define TICK_USEC      UINT64_C(10000)
+#define JITTER_PERCENT 5
+#define EVENTS_MAX     128
+
+static uint64_t now_usec(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
+}
+
+static uint64_t cpu_usec(void) {
+        struct rusage usage;
+
+        (void) getrusage(RUSAGE_SELF, &usage);
+        return (uint64_t) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * USEC_PER_SEC +
+               (uint64_t) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static uint64_t round_up_to_tick(uint64_t usec) {
+        return (usec + TICK_USEC - 1) / TICK_USEC * TICK_USEC;
+}
+
+void pace_finish(Pace *pace, Slot *slot, bool passed) {
+        double pause_usec = (double) pace->interval_usec * (1 - drand48() * JITTER_PERCENT / 100);
+        uint64_t due_usec = slot->started_usec + (uint64_t) pause_usec;
+
+        if (due_usec < pace->now_usec + TICK_USEC)
+                due_usec = pace->now_usec + TICK_USEC;
+        slot->due_usec = round_up_to_tick(due_usec);
+        slot->running = false;
+        pace->n_finished++;
+        if (!passed)
+                pace->n_failed++;
+}
+
+static uint64_t pace_next_usec(const Pace *pace) {
+        uint64_t next_usec = pace->wake_usec;
+
+        for (size_t i = 0; i < pace->n_slots; i++)
+                if (!pace->slots[i]->running && pace->slots[i]->due_usec < next_usec)
+                        next_usec = pace->slots[i]->due_usec;
+        return next_usec;
+}
+
+static void pace_start_due(Pace *pace) {
+        for (size_t i = 0; i < pace->n_slots; i++) {
+                Slot *slot = pace->slots[i];
+
+                if (slot->running || slot->due_usec > pace->now_usec)
+                        continue;
+                slot->running = true;
+                slot->started_usec = pace->now_usec;
+                pace->type->start(pace, slot);
+        }
+}
+
+static void pace_turn(Pace *pace) {
+        struct epoll_event events[EVENTS_MAX];
+        uint64_t next_usec = pace_next_usec(pace);
+        int n, timeout = -1;
+
+        if (next_usec <= pace->now_usec)
+                timeout = 0;
+        else if (next_usec < UINT64_MAX)
+                timeout = (int) ((next_usec - pace->now_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+        n = epoll_wait(pace->epoll_fd, events, EVENTS_MAX, timeout);
+        pace->now_usec = now_usec();
+        for (int i = 0; i < n; i++)
+                pace->type->on_event(pace, &events[i]);
+        if (pace->wake_usec <= pace->now_usec) {
+                pace->wake_usec = UINT64_MAX;
+                pace->type->on_wake(pace);
+        }
+        pace_start_due(pace);
+}
+
+static bool pace_measure(Pace *pace) {
+        uint64_t begin_usec, begin_cpu_usec, n;
+
+        pace->now_usec = now_usec();
+        for (size_t i = 0; i < pace->n_slots; i++)
+                pace->slots[i]->due_usec = round_up_to_tick(
+                                pace->now_usec +
+                                (uint64_t) ((double) pace->interval_usec * drand48()));
+        for (begin_usec = pace->now_usec; pace->now_usec < begin_usec + pace->warm_up_usec;)
+                pace_turn(pace);
+        begin_usec = pace->now_usec;
+        begin_cpu_usec = cpu_usec();
+        n = pace->n_finished;
+        while (pace->now_usec < begin_usec + pace->window_usec)
+                pace_turn(pace);
+        printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", pace->n_finished - n,
+               pace->n_failed, cpu_usec() - begin_cpu_usec, now_usec() - begin_usec);
+        return pace->n_finished > n && pace->n_failed == 0;
+}
+
+static bool pace_parse(Pace *pace, int argc, char *argv[]) {
+        if (argc != 8 || (strcmp(argv[2], "fresh") != 0 && strcmp(argv[2], "persistent") != 0)) {
+                fprintf(stderr,
+                        "Usage: %s PORT fresh|persistent CHECKS INTERVAL-MS WARM-UP-MS WINDOW-MS "
+                        "SEED\nPrints: checks, failed checks, CPU time and elapsed time in us.\n",
+                        argv[0]);
+                return false;
+        }
+        pace->port = argv[1];
+        pace->persistent = strcmp(argv[2], "persistent") == 0;
+        pace->n_slots = strtoul(argv[3], NULL, 10);
+        pace->interval_usec = strtoul(argv[4], NULL, 10) * USEC_PER_MSEC;
+        pace->warm_up_usec = strtoul(argv[5], NULL, 10) * USEC_PER_MSEC;
+        pace->window_usec = strtoul(argv[6], NULL, 10) * USEC_PER_MSEC;
+        srand48(strtol(argv[7], NULL, 10));
+        return true;
+}
+
+static bool pace_make_slots(Pace *pace) {
+        char *checks = calloc(pace->n_slots, pace->type->check_size);
+
+        pace->slots = calloc(pace->n_slots, sizeof(Slot *));
+        if (!checks || !pace->slots) {
+                free(checks);
+                return false;
+        }
+        for (size_t i = 0; i < pace->n_slots; i++)
+                pace->slots[i] = (Slot *) (checks + i * pace->type->check_size);
+        return true;
+}
+
+static void pace_done(Pace *pace) {
+        if (pace->n_slots > 0 && pace->slots)
+                free(pace->slots[0]);
+        free(pace->slots);
+        if (pace->epoll_fd >= 0)
+                close(pace->epoll_fd);
+}
+
+int pace_main(const BareType *type, int argc, char *argv[]) {
+        Pace pace = { .type = type, .wake_usec = UINT64_MAX, .epoll_fd = -1 };
+        bool passed = false;
+
+        if (!pace_parse(&pace, argc, argv))
+                return EXIT_FAILURE;
+        pace.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (pace.epoll_fd >= 0 && pace_make_slots(&pace)) {
+                passed = type->setup(&pace) && pace_measure(&pace);
+                type->done(&pace);
+        }
+        pace_done(&pace);
+        if (!passed)
+                fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " checks failed\n", argv[0],
+                        pace.n_failed, pace.n_finished);
+        return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
