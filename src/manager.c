@@ -100,6 +100,17 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
         journal_submit(manager->journal, entry);
 }
 
+static void manager_on_shortage(int error, void *userdata) {
+        Manager *manager = userdata;
+        JournalEntry *entry;
+
+        entry = journal_entry_new(LOG_WARNING, MESSAGE_LISTENER_PAUSED,
+                                  "Cannot accept a connection: %s. Trying again in a moment; raise "
+                                  "LimitNOFILE= if this lasts.",
+                                  strerror(-error));
+        journal_submit(manager->journal, entry);
+}
+
 static void manager_log_problems(Manager *manager, const ConfigProblems *problems) {
         for (size_t i = 0; i < problems->n_items; i++) {
                 _cleanup_free_ char *text = NULL;
@@ -309,6 +320,7 @@ static int manager_init_publishers(Manager *manager) {
         r = http_server_new(runtime, &manager->view, &manager->server);
         if (r < 0)
                 return r;
+        http_server_set_shortage_handler(manager->server, manager_on_shortage, manager);
         return watchdog_new(runtime, &manager->view, manager->notify, manager_on_watchdog, manager,
                             &manager->watchdog);
 }

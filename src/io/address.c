@@ -54,7 +54,7 @@ static bool host_is_valid(const char *host) {
 
 int address_parse(const char *text, uint16_t default_port, Address *ret) {
         const char *host = text, *colon, *port = NULL;
-        Address address = { .port = default_port };
+        _cleanup_(address_done) Address address = { .port = default_port };
         size_t length;
         int r;
 
@@ -65,6 +65,7 @@ int address_parse(const char *text, uint16_t default_port, Address *ret) {
                 if (!address.path)
                         return -ENOMEM;
                 *ret = address;
+                address = (Address){};
                 return 0;
         }
         if (*text == '[') {
@@ -91,10 +92,9 @@ int address_parse(const char *text, uint16_t default_port, Address *ret) {
         address.host = strndup(host, length);
         if (!address.host)
                 return -ENOMEM;
-        if (!host_is_valid(address.host)) {
-                address_done(&address);
+        if (!host_is_valid(address.host))
                 return -EINVAL;
-        }
         *ret = address;
+        address = (Address){};
         return 0;
 }

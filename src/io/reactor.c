@@ -80,6 +80,7 @@ int io_source_add(IoSource *source, Reactor *reactor, int fd, uint32_t events, I
 int io_source_modify(IoSource *source, uint32_t events) {
         struct epoll_event event = { .events = events, .data.ptr = source };
 
+        assert(source->reactor);
         if (source->events == events)
                 return 0;
         if (epoll_ctl(source->reactor->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0)

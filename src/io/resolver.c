@@ -17,7 +17,7 @@
 #include "base/time-util.h"
 
 #define THREADS_MAX    16
-#define STACK_SIZE     (256 * 1024)
+#define STACK_SIZE     ((size_t) 256 * 1024)
 #define IDLE_SEC       10
 #define NAMES_MAX      4096
 #define BUCKETS        1024

@@ -407,12 +407,11 @@ static void probe_wait(PostgresqlProbe *probe, uint32_t events) {
 }
 
 static void probe_finish(PostgresqlProbe *probe) {
-        if (probe->connection != CONNECTION_PERSISTENT)
-                probe_drop(probe);
-        else if (PQtransactionStatus(probe->conn) != PQTRANS_IDLE)
-                /* A BEGIN in Query= must not hold a transaction open between probes. */
-                probe_drop(probe);
-        else if (probe_watch(probe, EPOLLIN) < 0)
+        /* A BEGIN in Query= must not hold a transaction open between probes. */
+        bool keep = probe->connection == CONNECTION_PERSISTENT &&
+                    PQtransactionStatus(probe->conn) == PQTRANS_IDLE;
+
+        if (!keep || probe_watch(probe, EPOLLIN) < 0)
                 probe_drop(probe);
         probe_report(probe);
 }

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The HTTP server: answers, caching, refusals, limits, slow clients, a clean end."""
 
+import concurrent.futures
 import json
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
@@ -372,36 +373,70 @@ def test_each_kind_of_peer_has_its_own_limit(daemon):
     assert daemon.get("/health/live", via="unix", timeout=2).status == 200
 
 
+def drip(daemon, first, again):
+    """Sends something at first and again twice a second, until cut off."""
+    with Clients(daemon, 1, first) as clients:
+        client = clients.sockets[0]
+        client.settimeout(0.5)
+        while True:
+            try:
+                client.sendall(again)
+                if not client.recv(4096):
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+
+
+def ask_without_listening(daemon):
+    """Asks until no answer fits between the two any more, then waits to be cut off."""
+    with Clients(daemon, 1) as clients:
+        client = clients.sockets[0]
+        client.settimeout(1)
+        with pytest.raises(OSError):
+            while True:
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        poll = select.poll()
+        poll.register(client, 0)
+        assert poll.poll(20000)
+
+
+def keep_asking(daemon):
+    """Longer than the deadline, which is one for each request."""
+    connection = daemon.connect()
+    connection.connect()
+    kept = connection.sock
+    end = time.monotonic() + 13
+    while time.monotonic() < end:
+        connection.request("GET", "/health/live")
+        assert json.loads(connection.getresponse().read())["status"] == "alive"
+        assert connection.sock is kept
+        time.sleep(1)
+    connection.close()
+
+
 def test_whoever_takes_longer_than_the_deadline_is_cut_off(daemon):
     started(daemon)
-    begin = time.monotonic()
-    ends = {}
+    clients = {
+        "idle": (drip, b"", b""),
+        "slow": (drip, b"GET /health HTTP/1.1\r\nX-Slow: ", b"a"),
+        "half": (drip, b"GET /hea", b""),
+        "body": (drip, b"GET /health HTTP/1.1\r\nContent-Length: 99\r\n\r\n", b"x"),
+        "deaf": (ask_without_listening,),
+    }
 
-    def drip(name, first):
-        with Clients(daemon, 1, first) as clients:
-            client = clients.sockets[0]
-            client.settimeout(0.5)
-            while time.monotonic() - begin < 20:
-                try:
-                    if name == "slow":
-                        client.sendall(b"a")
-                    if not client.recv(4096):
-                        break
-                except TimeoutError:
-                    continue
-                except OSError:
-                    break
-            ends[name] = time.monotonic() - begin
+    def seconds_of(client, *arguments):
+        begin = time.monotonic()
+        client(daemon, *arguments)
+        return time.monotonic() - begin
 
-    beginnings = {"idle": b"", "slow": b"GET /health HTTP/1.1\r\nX-Slow: ",
-                  "half": b"GET /hea", "body": b"GET /health HTTP/1.1\r\nContent-Length: 9\r\n\r\n"}
-    threads = [threading.Thread(target=drip, args=item) for item in beginnings.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(ends) == set(beginnings)
-    assert all(9 < seconds < 12.5 for seconds in ends.values()), ends
+    with concurrent.futures.ThreadPoolExecutor(len(clients) + 1) as pool:
+        asking = pool.submit(keep_asking, daemon)
+        ends = {name: pool.submit(seconds_of, *client) for name, client in clients.items()}
+        asking.result()
+        for name, end in ends.items():
+            assert 9 < end.result() < 12.5 + 4 * (name == "deaf"), name
 
 
 def test_running_out_of_descriptors_costs_no_cpu_and_passes(daemon):

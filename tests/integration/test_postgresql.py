@@ -121,7 +121,8 @@ def test_the_first_row(daemon, postgres):
 
 def test_conditions(daemon, postgres):
     postgres.sql("CREATE TABLE jobs (state text)")
-    daemon.write_check("jobs", COMMON + "UnhealthyWhen=stuck > 10\nDegradedWhen=query_result > 5\n" +
+    daemon.write_check("jobs", COMMON + "UnhealthyWhen=stuck > 10\n"
+                       "DegradedWhen=query_result > 5\n" +
                        keys(postgres, "Query=SELECT count(*) AS stuck FROM jobs"))
     daemon.write_check("null", COMMON + "UnhealthyWhen=query_result > 10\n" +
                        keys(postgres, "Query=SELECT max(state) FROM jobs WHERE false"))
@@ -139,12 +140,11 @@ def test_conditions(daemon, postgres):
 def test_failures_name_their_cause(daemon, postgres):
     postgres.sql("CREATE TABLE numbers (n int)")
     postgres.sql("INSERT INTO numbers SELECT * FROM generate_series(1, 30)")
-    port = free_port()
     failures = {
         "database": (keys(postgres, "Database=nothing"), 'database "nothing" does not exist'),
         "role": (section("Host=127.0.0.1", f"Port={postgres.port}", "User=nobody-here",
                          "Database=postgres"), 'role "nobody-here" does not exist'),
-        "refused": (section("Host=127.0.0.1", f"Port={port}"), f"port {port} failed: Connection refused"),
+        "refused": (section("Host=127.0.0.1", f"Port={free_port()}"), "failed: Connection refused"),
         "directory": (section("Host=/nonexistent"), "/nonexistent/.s.PGSQL.5432"),
         "name": (section("Host=no-such-host.invalid"), "cannot resolve no-such-host.invalid"),
         "relation": (keys(postgres, "Query=SELECT * FROM nowhere"),

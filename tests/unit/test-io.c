@@ -837,6 +837,39 @@ static void test_curl_never_resolves(void **state) {
         curl_transfer_done(&transfer);
 }
 
+typedef struct Owner {
+        CurlTransfer transfer;
+        CurlGlue *glue;
+        unsigned n_done;
+} Owner;
+
+static void owner_on_done(CurlTransfer *transfer, CURLcode result, void *userdata) {
+        Owner *owner = userdata;
+
+        assert_int_not_equal(result, CURLE_OK);
+        curl_transfer_done(transfer);
+        owner->glue = curl_glue_free(owner->glue);
+        owner->n_done++;
+}
+
+static void test_curl_free_in_handler(void **state) {
+        Runtime *runtime = *state;
+        ResolvedAddress address;
+        Owner owner = {};
+        uint16_t port;
+
+        close(listen_on_loopback(&port));
+        assert_true(resolver_parse_numeric("127.0.0.1", &address));
+        assert_int_equal(curl_glue_new(runtime->reactor, runtime->scheduler, &owner.glue), 0);
+        assert_int_equal(curl_transfer_prepare(&owner.transfer), 0);
+        curl_easy_setopt(owner.transfer.easy, CURLOPT_URL, "http://one.test/");
+        assert_int_equal(curl_transfer_set_address(&owner.transfer, &address, port), 0);
+        assert_int_equal(curl_transfer_start(&owner.transfer, owner.glue, owner_on_done, &owner),
+                         0);
+        assert_true(run_until(runtime, &owner.n_done, 1));
+        assert_null(owner.glue);
+}
+
 #define LOOP_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -865,6 +898,7 @@ int main(void) {
                 LOOP_TEST(test_stream_out_of_descriptors),
                 LOOP_TEST(test_stream_close_anywhere),
                 LOOP_TEST(test_curl_never_resolves),
+                LOOP_TEST(test_curl_free_in_handler),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
