@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +120,8 @@ static int run(void) {
         int r;
 
         signal(SIGPIPE, SIG_IGN);
+        /* The few threads allocate little: an arena for each would only cost memory. */
+        mallopt(M_ARENA_MAX, 1);
         /* Before any thread: they are read from the loop. */
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
