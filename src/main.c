@@ -19,15 +19,19 @@ static ManagerOptions arg_options = {};
 
 static int help(void) {
         printf("healthd [OPTIONS...]\n\n"
-               "Checks what this host depends on, tells who asks, and feeds systemd's watchdog only\n"
+               "Checks what this host depends on, tells who asks, and feeds systemd's watchdog "
+               "only\n"
                "while all is well.\n\n"
                "  -h --help              Show this help\n"
                "     --version           Show the version\n"
-               "     --verify            Read the configuration, say what is wrong with it, and exit\n"
+               "     --verify            Read the configuration, say what is wrong with it, and "
+               "exit\n"
                "     --config-dir=DIR    Read this directory instead of " HEALTHD_CONFIG_PATH "\n"
-               "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd passes;\n"
+               "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd "
+               "passes;\n"
                "                         may be given more than once\n\n"
-               "Configuration: man 5 healthd.conf, man 5 healthd.check. Signals: SIGHUP reloads.\n");
+               "Configuration: man 5 healthd.conf, man 5 healthd.check. Signals: SIGHUP "
+               "reloads.\n");
         return 0;
 }
 
@@ -80,7 +84,8 @@ static int parse_arguments(int argc, char *argv[]) {
         return r < 0 ? r : 1;
 }
 
-/* libpq takes host, user and password from PG* where a check does not name them: never by accident. */
+/* libpq takes host, user and password from PG* where a check does not name them: never by accident.
+ */
 static void clean_environment(void) {
         for (char **variable = environ; *variable;) {
                 _cleanup_free_ char *name = NULL;

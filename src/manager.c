@@ -34,8 +34,8 @@ struct Manager {
         HttpServer *server;
         sd_event_source *signals[3];
         Timer drain_timer;
-        size_t refused;    /* mistakes of the last reload, which changed nothing */
-        char *summary;     /* the last STATUS= */
+        size_t refused; /* mistakes of the last reload, which changed nothing */
+        char *summary;  /* the last STATUS= */
 };
 
 /* STATUS= and READY=1, whenever they have changed. */
@@ -132,8 +132,7 @@ static int manager_build_checks(Manager *manager, Settings *settings, CheckSet *
                 Check *check = check_set_find(&manager->view.checks, wanted->name);
 
                 if (!check || check->settings.identity != wanted->identity) {
-                        r = check_new(wanted, manager->runtime, manager_on_report, manager,
-                                      &check);
+                        r = check_new(wanted, manager->runtime, manager_on_report, manager, &check);
                         if (r < 0)
                                 return r;
                 }
@@ -200,10 +199,9 @@ static void manager_reload(Manager *manager) {
                                                  r < 0 ? strerror(-r)
                                                        : "the configuration has mistakes"));
         } else {
-                journal_submit(manager->journal,
-                               journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
-                                                 "Reloaded: %zu checks.",
-                                                 manager->view.checks.n_items));
+                journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
+                                                                   "Reloaded: %zu checks.",
+                                                                   manager->view.checks.n_items));
         }
         free(manager->summary);
         manager->summary = NULL;
@@ -367,11 +365,10 @@ int manager_run(Manager *manager) {
                                          http_server_listeners(manager->server)));
         manager_update_notify(manager);
         r = sd_event_loop(manager->runtime->event);
-        journal_submit(manager->journal,
-                       journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
-                                         "Stopped after %" PRIu64 " probes and %" PRIu64
-                                         " requests.",
-                                         manager->runtime->statistics.probes_run,
-                                         manager->runtime->statistics.requests));
+        journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
+                                                           "Stopped after %" PRIu64
+                                                           " probes and %" PRIu64 " requests.",
+                                                           manager->runtime->statistics.probes_run,
+                                                           manager->runtime->statistics.requests));
         return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Owns the loop, the checks and everything that publishes; brings them up, reloads them, ends them. */
+/* Owns the loop, the checks and everything that publishes; brings them up, reloads them, ends them.
+ */
 
 #include "base/cleanup.h"
 #include "base/string-util.h"

@@ -62,10 +62,8 @@ static const ConfigKey check_keys[] = {
         { "Timeout", config_parse_span, offsetof(CheckSettings, timeout_usec), &timeout_range },
         { "RetryInterval", config_parse_span, offsetof(CheckSettings, retry_interval_usec),
           &interval_range },
-        { "FailAfter", config_parse_unsigned, offsetof(CheckSettings, fail_after),
-          &results_range },
-        { "PassAfter", config_parse_unsigned, offsetof(CheckSettings, pass_after),
-          &results_range },
+        { "FailAfter", config_parse_unsigned, offsetof(CheckSettings, fail_after), &results_range },
+        { "PassAfter", config_parse_unsigned, offsetof(CheckSettings, pass_after), &results_range },
         { "Required", config_parse_bool, offsetof(CheckSettings, required) },
         { "Watchdog", config_parse_bool, offsetof(CheckSettings, watchdog) },
         { "Groups", config_parse_words, offsetof(CheckSettings, groups) },
@@ -183,8 +181,8 @@ static int condition_list_add_names(const ConditionList *list, StringList *names
         return 0;
 }
 
-static int check_settings_prepare(CheckSettings *settings, const ConfigFile *file,
-                                  Runtime *runtime, ConfigProblems *problems) {
+static int check_settings_prepare(CheckSettings *settings, const ConfigFile *file, Runtime *runtime,
+                                  ConfigProblems *problems) {
         _cleanup_(string_list_freep) StringList names = NULL;
         ProbeSetup setup = { .runtime = runtime, .secrets = &settings->secrets };
         int r;
@@ -222,8 +220,8 @@ static uint64_t check_settings_identity(const CheckSettings *settings, const Con
 }
 
 /* Adds the mistakes from one on to the text, as long as there is room for them. */
-static int problems_add_text(const ConfigProblems *problems, size_t from, size_t n, TextBuffer *text,
-                             size_t *n_shown) {
+static int problems_add_text(const ConfigProblems *problems, size_t from, size_t n,
+                             TextBuffer *text, size_t *n_shown) {
         int r;
 
         for (size_t i = from; i < from + n && *n_shown < PROBLEMS_SHOWN; i++) {

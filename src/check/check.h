@@ -37,15 +37,15 @@ struct Check {
         Timer run_timer;
         Timer deadline_timer;
         bool running;
-        bool runs_early;      /* the next run was moved forward by check_run_soon() */
-        bool ran_early;       /* the last run was */
+        bool runs_early; /* the next run was moved forward by check_run_soon() */
+        bool ran_early;  /* the last run was */
         uint64_t started_usec;
         uint64_t runs;
 
         Settling settling;
-        Sample sample;        /* the last result */
-        Status last_status;   /* of the last result alone, unknown before the first */
-        char *reason;         /* of the last result, NULL if healthy */
+        Sample sample;      /* the last result */
+        Status last_status; /* of the last result alone, unknown before the first */
+        char *reason;       /* of the last result, NULL if healthy */
         uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
         uint64_t since_usec, since_realtime_usec;     /* of the settled status */
 };

@@ -26,9 +26,8 @@ typedef enum Operator {
 
 /* Two-letter ones first: "<=" must not be read as "<". */
 static const char *const operator_names[_OPERATOR_MAX] = {
-        [OPERATOR_LESS_EQUAL] = "<=", [OPERATOR_GREATER_EQUAL] = ">=",
-        [OPERATOR_EQUAL] = "==",      [OPERATOR_NOT_EQUAL] = "!=",
-        [OPERATOR_NOT_MATCH] = "!~",  [OPERATOR_LESS] = "<",
+        [OPERATOR_LESS_EQUAL] = "<=", [OPERATOR_GREATER_EQUAL] = ">=", [OPERATOR_EQUAL] = "==",
+        [OPERATOR_NOT_EQUAL] = "!=",  [OPERATOR_NOT_MATCH] = "!~",     [OPERATOR_LESS] = "<",
         [OPERATOR_GREATER] = ">",     [OPERATOR_MATCH] = "~",
 };
 
@@ -118,7 +117,7 @@ static int term_parse_operator(Term *term, const char **text, char **ret_why) {
         for (size_t i = 0; i < _OPERATOR_MAX; i++) {
                 const char *after = string_after_prefix(*text, operator_names[i]);
                 if (after) {
-                        term->operator = (Operator) i;
+                        term->operator=(Operator) i;
                         *text = after;
                         return 0;
                 }
@@ -172,7 +171,7 @@ static int term_compile(Term *term, char **ret_why) {
         char why[128];
         int r;
 
-        if (term->operator == OPERATOR_MATCH || term->operator == OPERATOR_NOT_MATCH) {
+        if (term->operator== OPERATOR_MATCH || term->operator== OPERATOR_NOT_MATCH) {
                 r = regcomp(&term->regex, term->value, REG_EXTENDED | REG_NOSUB);
                 if (r != 0) {
                         regerror(r, &term->regex, why, sizeof(why));
@@ -183,7 +182,7 @@ static int term_compile(Term *term, char **ret_why) {
                 term->has_regex = true;
                 return 0;
         }
-        if (term->operator != OPERATOR_EQUAL && term->operator != OPERATOR_NOT_EQUAL &&
+        if (term->operator!= OPERATOR_EQUAL && term->operator!= OPERATOR_NOT_EQUAL &&
             isnan(term->number)) {
                 (void) string_printf(ret_why, "\"%s %s\" needs a number, not \"%s\"", term->name,
                                      operator_names[term->operator], term->value);
@@ -313,9 +312,9 @@ static ConditionResult compare_booleans(const Term *term, bool boolean) {
                 return compare_strings(term, boolean ? "true" : "false");
         if (!boolean_parse(term->value, &wanted))
                 return CONDITION_MISMATCH;
-        if (term->operator == OPERATOR_EQUAL)
+        if (term->operator== OPERATOR_EQUAL)
                 return result_of(boolean == wanted);
-        if (term->operator == OPERATOR_NOT_EQUAL)
+        if (term->operator== OPERATOR_NOT_EQUAL)
                 return result_of(boolean != wanted);
         return CONDITION_MISMATCH;
 }

@@ -35,5 +35,4 @@ int condition_add_names(const Condition *condition, StringList *names);
  * Judges. For anything but CONDITION_FALSE *ret_reason says it for people, to a new string that
  * may be NULL if memory is short: "query_result > 10 (is 42)".
  */
-ConditionResult condition_eval(const Condition *condition, const Sample *sample,
-                               char **ret_reason);
+ConditionResult condition_eval(const Condition *condition, const Sample *sample, char **ret_reason);

@@ -28,8 +28,8 @@ static ConditionResult judge_list(const ConditionList *list, const Sample *sampl
                 _cleanup_free_ char *reason = NULL;
                 ConditionResult result = condition_eval(list->items[i], sample, &reason);
 
-                if (result == CONDITION_FALSE || (worst != CONDITION_FALSE &&
-                                                  result != CONDITION_TRUE))
+                if (result == CONDITION_FALSE ||
+                    (worst != CONDITION_FALSE && result != CONDITION_TRUE))
                         continue;
                 if (result == CONDITION_ABSENT && reason)
                         reason_list_details(&reason, sample);
@@ -57,8 +57,8 @@ Status judge_sample(const CheckSettings *settings, const Sample *sample, char **
                 return STATUS_UNHEALTHY;
         }
         degraded = judge_list(&settings->degraded_when, sample, &poor);
-        if (unhealthy != CONDITION_FALSE || (degraded != CONDITION_FALSE &&
-                                             degraded != CONDITION_TRUE)) {
+        if (unhealthy != CONDITION_FALSE ||
+            (degraded != CONDITION_FALSE && degraded != CONDITION_TRUE)) {
                 *ret_reason = unhealthy != CONDITION_FALSE ? TAKE_PTR(bad) : TAKE_PTR(poor);
                 return STATUS_ERROR;
         }

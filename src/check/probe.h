@@ -16,7 +16,7 @@ typedef struct ProbeSetup {
         Runtime *runtime;    /* NULL while only verifying */
         StringList *secrets; /* prepare() adds what must never be shown (a password in a URL) */
         StringList condition_names; /* every detail the conditions ask for; borrowed */
-        char *why;           /* set with -EINVAL: what is wrong and what to write instead */
+        char *why;                  /* set with -EINVAL: what is wrong and what to write instead */
 } ProbeSetup;
 
 struct ProbeType {

@@ -18,7 +18,7 @@ typedef enum DetailType {
 
 typedef struct Detail {
         DetailType type;
-        uint32_t name;  /* offset into the sample's text */
+        uint32_t name; /* offset into the sample's text */
         union {
                 double number;
                 uint32_t string; /* offset into the sample's text */

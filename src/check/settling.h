@@ -17,11 +17,12 @@
 typedef struct Settling {
         unsigned fail_after; /* 1 to SETTLING_RESULTS_MAX */
         unsigned pass_after;
-        Status status;       /* settled; STATUS_UNKNOWN at first */
-        uint64_t failed;     /* bit n: the n-th last result was unhealthy or error */
-        uint64_t internal;   /* bit n: it was an error of ours, which is no verdict on the dependency */
-        uint64_t degraded;   /* bit n: it was degraded */
-        uint64_t failures;   /* how many of the latest results in a row failed */
+        Status status;     /* settled; STATUS_UNKNOWN at first */
+        uint64_t failed;   /* bit n: the n-th last result was unhealthy or error */
+        uint64_t internal; /* bit n: it was an error of ours, which is no verdict on the dependency
+                            */
+        uint64_t degraded; /* bit n: it was degraded */
+        uint64_t failures; /* how many of the latest results in a row failed */
 } Settling;
 
 /*

@@ -3,10 +3,8 @@
 #include "check/status.h"
 
 static const char *const status_names[_STATUS_MAX] = {
-        [STATUS_UNKNOWN] = "unknown",
-        [STATUS_HEALTHY] = "healthy",
-        [STATUS_DEGRADED] = "degraded",
-        [STATUS_UNHEALTHY] = "unhealthy",
+        [STATUS_UNKNOWN] = "unknown",   [STATUS_HEALTHY] = "healthy",
+        [STATUS_DEGRADED] = "degraded", [STATUS_UNHEALTHY] = "unhealthy",
         [STATUS_ERROR] = "error",
 };
 

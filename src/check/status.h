@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 typedef enum Status {
-        STATUS_UNKNOWN,   /* no result yet, or the last one is too old */
+        STATUS_UNKNOWN, /* no result yet, or the last one is too old */
         STATUS_HEALTHY,
         STATUS_DEGRADED,
         STATUS_UNHEALTHY, /* the dependency failed, timed out or broke a condition */

@@ -20,7 +20,8 @@ static void application_measure_process(Sample *sample) {
         unsigned long resident;
 
         if (directory_count_numbers("/proc/self/fd", &descriptors) >= 0)
-                sample_add_number(sample, "open_fds", descriptors - 1); /* not the one for reading */
+                sample_add_number(sample, "open_fds",
+                                  descriptors - 1); /* not the one for reading */
         if (directory_count_numbers("/proc/self/task", &threads) >= 0)
                 sample_add_number(sample, "threads", threads);
         if (file_read_small("/proc/self/statm", text, sizeof(text)) >= 0 &&

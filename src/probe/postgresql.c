@@ -2,14 +2,11 @@
 
 /*
  * Type=postgresql: logs in, runs one statement and measures its first row, with libpq's
- * asynchronous interface. libpq must never look a name up itself, because it would block the
- * loop: every host is resolved here and handed over as hostaddr=. And it closes and reopens its
- * socket when it likes, often under the same number: the socket is unwatched before every call
- * that may do so, and watched anew afterwards.
+ * asynchronous interface. libpq closes and reopens its socket when it likes, often under the same
+ * number: the socket is unwatched before every call that may do so, and watched anew afterwards.
  */
 
 #include <errno.h>
-#include <libpq-fe.h>
 #include <math.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
-#include "io/resolver.h"
+#include "probe/postgresql-login.h"
 
 /* More rows than this are not read to their end: dropping the connection is cheaper. */
 #define ROWS_MAX       100
@@ -35,33 +32,10 @@ typedef enum Stage {
 
 typedef struct PostgresqlProbe PostgresqlProbe;
 
-/* One of the servers of host=a,b,c. */
-typedef struct Server {
-        PostgresqlProbe *probe;
-        char *host;           /* a name, a socket directory, or "" for the default one */
-        char *address;        /* hostaddr= as configured, or "" */
-        char *port;           /* or "" for the default one */
-        StringList addresses; /* what libpq is given this time; empty: could not be resolved */
-        char *error;          /* what the resolver said */
-        ResolverQuery *query;
-} Server;
-
 struct PostgresqlProbe {
-        char *connection_string;
-        char *host;
-        unsigned port;
-        char *user;
-        char *database;
-        int ssl_mode; /* an index of ssl_modes, 0: not set */
-        char *password;
+        PostgresqlLogin login;
         char *query;
         int connection;
-
-        /* Made by prepare(). */
-        StringList keywords, values; /* for libpq, but hosts and options */
-        char *options;
-        Server *servers;
-        size_t n_servers;
 
         /* The probe under way, or the kept connection. */
         Check *check;
@@ -69,7 +43,6 @@ struct PostgresqlProbe {
         PGconn *conn;
         IoSource source;
         Sample sample;
-        size_t n_pending; /* look-ups */
         size_t n_rows;
         uint64_t started_usec, sent_usec;
         bool reused;   /* over a kept connection */
@@ -82,19 +55,19 @@ typedef enum ConnectionMode {
 } ConnectionMode;
 
 static const char *const connection_modes[] = { "fresh", "persistent", NULL };
-static const char *const ssl_modes[] = { "",        "disable",   "allow",       "prefer",
-                                         "require", "verify-ca", "verify-full", NULL };
 static const ConfigRange port_range = { 1, 65535 };
 
 static const ConfigKey postgresql_keys[] = {
-        { "ConnectionString", config_parse_string, offsetof(PostgresqlProbe, connection_string),
+        { "ConnectionString", config_parse_string,
+          offsetof(PostgresqlProbe, login.connection_string),
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
-        { "Host", config_parse_string, offsetof(PostgresqlProbe, host) },
-        { "Port", config_parse_unsigned, offsetof(PostgresqlProbe, port), &port_range },
-        { "User", config_parse_string, offsetof(PostgresqlProbe, user) },
-        { "Database", config_parse_string, offsetof(PostgresqlProbe, database) },
-        { "SSLMode", config_parse_word_of, offsetof(PostgresqlProbe, ssl_mode), ssl_modes },
-        { "Password", config_parse_string, offsetof(PostgresqlProbe, password),
+        { "Host", config_parse_string, offsetof(PostgresqlProbe, login.host) },
+        { "Port", config_parse_unsigned, offsetof(PostgresqlProbe, login.port), &port_range },
+        { "User", config_parse_string, offsetof(PostgresqlProbe, login.user) },
+        { "Database", config_parse_string, offsetof(PostgresqlProbe, login.database) },
+        { "SSLMode", config_parse_word_of, offsetof(PostgresqlProbe, login.ssl_mode),
+          postgresql_ssl_modes },
+        { "Password", config_parse_string, offsetof(PostgresqlProbe, login.password),
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
         { "Query", config_parse_string, offsetof(PostgresqlProbe, query) },
         { "Connection", config_parse_word_of, offsetof(PostgresqlProbe, connection),
@@ -119,193 +92,7 @@ static const struct {
         { "remaining connection slots", "raise max_connections, or find out who holds them" },
 };
 
-DEFINE_CLEANUP(PQconninfoOption, PQconninfoFree)
 DEFINE_CLEANUP(PGresult, PQclear)
-
-static int parameter_add(PostgresqlProbe *probe, const char *keyword, const char *value) {
-        int r;
-
-        r = string_list_add(&probe->keywords, keyword);
-        if (r < 0)
-                return r;
-        return string_list_add(&probe->values, value);
-}
-
-static int setup_refuse(ProbeSetup *setup, const char *why) {
-        int r = string_replace(&setup->why, why);
-
-        return r < 0 ? r : -EINVAL;
-}
-
-/* libpq's own text repeats parts of the string, and so perhaps of a password: only its kind. */
-static int connection_string_refuse(ProbeSetup *setup, const char *error) {
-        static const struct {
-                const char *message, *why;
-        } kinds[] = {
-                { "missing \"=\"", "ConnectionString= has a word without \"=\" "
-                                   "(a value with spaces needs quotes: 'a b')" },
-                { "unterminated quoted", "ConnectionString= has a quote that is never closed" },
-                { "invalid connection option", "ConnectionString= has an unknown parameter" },
-                { "invalid URI query", "ConnectionString= has an unknown parameter after \"?\"" },
-        };
-
-        for (size_t i = 0; error && i < ELEMENTS(kinds); i++)
-                if (strstr(error, kinds[i].message))
-                        return setup_refuse(setup, kinds[i].why);
-        return setup_refuse(setup, "ConnectionString= cannot be read; write it like "
-                                   "\"host=db1 dbname=orders user=healthd\" or "
-                                   "\"postgresql://healthd@db1/orders\"");
-}
-
-/* "a,,b" to three items; NULL or "" to none. */
-static int comma_list_split(const char *text, StringList *ret) {
-        _cleanup_(string_list_freep) StringList list = NULL;
-        _cleanup_free_ char *copy = NULL;
-        char *rest;
-        int r;
-
-        if (!string_is_empty(text)) {
-                rest = copy = strdup(text);
-                if (!copy)
-                        return -ENOMEM;
-                while (rest) {
-                        r = string_list_add(&list, strsep(&rest, ","));
-                        if (r < 0)
-                                return r;
-                }
-        }
-        *ret = TAKE_PTR(list);
-        return 0;
-}
-
-static int servers_prepare(PostgresqlProbe *probe, const char *hosts, const char *addresses,
-                           const char *ports, ProbeSetup *setup) {
-        _cleanup_(string_list_freep) StringList host_list = NULL, address_list = NULL,
-                                                port_list = NULL;
-        size_t n_hosts, n_addresses, n_ports, n;
-
-        if (comma_list_split(hosts, &host_list) < 0 ||
-            comma_list_split(addresses, &address_list) < 0 ||
-            comma_list_split(ports, &port_list) < 0)
-                return -ENOMEM;
-        n_hosts = string_list_length(host_list);
-        n_addresses = string_list_length(address_list);
-        n_ports = string_list_length(port_list);
-        if (n_hosts && n_addresses && n_hosts != n_addresses)
-                return setup_refuse(setup, "host= and hostaddr= must list as many servers");
-        n = n_hosts ? n_hosts : n_addresses ? n_addresses : 1;
-        if (n_ports > 1 && n_ports != n)
-                return setup_refuse(setup, "port= must be one port, or one for each host");
-
-        probe->servers = calloc(n, sizeof(Server));
-        if (!probe->servers)
-                return -ENOMEM;
-        probe->n_servers = n;
-        for (size_t i = 0; i < n; i++) {
-                Server *server = &probe->servers[i];
-                const char *port = n_ports > 1 ? port_list[i] : n_ports == 1 ? port_list[0] : "";
-
-                server->probe = probe;
-                if (string_replace(&server->host, n_hosts ? host_list[i] : "") < 0 ||
-                    string_replace(&server->address, n_addresses ? address_list[i] : "") < 0 ||
-                    string_replace(&server->port, port) < 0)
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
-static int prepare_from_string(PostgresqlProbe *probe, ProbeSetup *setup) {
-        const char *hosts = NULL, *addresses = NULL, *ports = NULL;
-        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
-        char *error = NULL;
-        int r = 0;
-
-        if (probe->host || probe->port || probe->user || probe->database || probe->ssl_mode)
-                return setup_refuse(setup, "Host=, Port=, User=, Database= and SSLMode= do not go "
-                                           "together with ConnectionString=: write them inside it");
-        options = PQconninfoParse(probe->connection_string, &error);
-        if (!options) {
-                r = connection_string_refuse(setup, error);
-                PQfreemem(error);
-                return r;
-        }
-        for (PQconninfoOption *option = options; option->keyword && r >= 0; option++) {
-                if (!option->val)
-                        continue;
-                if (string_equal(option->keyword, "host"))
-                        hosts = option->val;
-                else if (string_equal(option->keyword, "hostaddr"))
-                        addresses = option->val;
-                else if (string_equal(option->keyword, "port"))
-                        ports = option->val;
-                else if (string_equal(option->keyword, "options"))
-                        r = string_replace(&probe->options, option->val);
-                else if (string_equal(option->keyword, "service"))
-                        /* It could name hosts behind our back, which libpq would then resolve. */
-                        return setup_refuse(setup, "service= in ConnectionString= is not "
-                                                   "supported; write its parameters instead");
-                else
-                        r = parameter_add(probe, option->keyword, option->val);
-                /* libpq's mark of a password. */
-                if (r >= 0 && *option->dispchar == '*' && *option->val)
-                        r = string_list_add(setup->secrets, option->val);
-        }
-        if (r < 0)
-                return r;
-        return servers_prepare(probe, hosts, addresses, ports, setup);
-}
-
-static int prepare_from_keys(PostgresqlProbe *probe, ProbeSetup *setup) {
-        _cleanup_free_ char *port = NULL;
-        int r = 0;
-
-        if (probe->port)
-                r = string_printf(&port, "%u", probe->port);
-        if (r >= 0 && probe->user)
-                r = parameter_add(probe, "user", probe->user);
-        if (r >= 0 && probe->database)
-                r = parameter_add(probe, "dbname", probe->database);
-        if (r >= 0 && probe->ssl_mode)
-                r = parameter_add(probe, "sslmode", ssl_modes[probe->ssl_mode]);
-        if (r < 0)
-                return r;
-        return servers_prepare(probe, probe->host, NULL, port, setup);
-}
-
-/* libpq would ask the user database again for every connection. */
-static int prepare_user(PostgresqlProbe *probe) {
-        _cleanup_(PQconninfoFreep) PQconninfoOption *defaults = NULL;
-
-        if (string_list_contains(probe->keywords, "user"))
-                return 0;
-        defaults = PQconndefaults();
-        if (!defaults)
-                return -ENOMEM;
-        for (const PQconninfoOption *option = defaults; option->keyword; option++)
-                if (option->val && string_equal(option->keyword, "user"))
-                        return parameter_add(probe, "user", option->val);
-        return 0;
-}
-
-static int postgresql_prepare(void *instance, ProbeSetup *setup) {
-        PostgresqlProbe *probe = instance;
-        int r;
-
-        r = probe->connection_string ? prepare_from_string(probe, setup)
-                                     : prepare_from_keys(probe, setup);
-        if (r >= 0 && probe->password)
-                r = parameter_add(probe, "password", probe->password);
-        if (r >= 0)
-                r = prepare_user(probe);
-        /* GSS would look names up; the others keep the daemon's own HOME out of it. */
-        if (r >= 0)
-                r = parameter_add(probe, "gssencmode", "disable");
-        if (r >= 0 && !string_list_contains(probe->keywords, "passfile"))
-                r = parameter_add(probe, "passfile", "/dev/null/none");
-        if (r >= 0 && !string_list_contains(probe->keywords, "fallback_application_name"))
-                r = parameter_add(probe, "fallback_application_name", "healthd");
-        return r;
-}
 
 /* Several lines to one, without repetitions: libpq says the same for TLS and without it. */
 static char *message_flatten(const char *message) {
@@ -348,12 +135,6 @@ static void probe_drop_hard(PostgresqlProbe *probe) {
         if (probe->conn && PQsocket(probe->conn) >= 0)
                 (void) shutdown(PQsocket(probe->conn), SHUT_RDWR);
         probe_drop(probe);
-}
-
-static void probe_cancel_queries(PostgresqlProbe *probe) {
-        for (size_t i = 0; i < probe->n_servers; i++)
-                probe->servers[i].query = resolver_query_cancel(probe->servers[i].query);
-        probe->n_pending = 0;
 }
 
 static void probe_report(PostgresqlProbe *probe) {
@@ -647,89 +428,33 @@ static void probe_on_event(IoSource *source, uint32_t revents, void *userdata) {
         handlers[probe->stage](probe);
 }
 
-/* A statement that outlives our deadline would leave a backend behind, and one more each time. */
-static int probe_make_options(const PostgresqlProbe *probe, char **ret) {
-        uint64_t deadline = check_deadline_usec(probe->check), now = now_monotonic_usec();
-        uint64_t milliseconds = deadline > now ? (deadline - now) / USEC_PER_MSEC * 9 / 10 : 0;
-        const char *options = probe->options ? probe->options : "";
-
-        if (strstr(options, "statement_timeout"))
-                return string_replace(ret, options);
-        return string_printf(ret, "%s%s-c statement_timeout=%" PRIu64, options, *options ? " " : "",
-                             milliseconds ? milliseconds : 1);
-}
-
-/* One entry for every address of every server: libpq tries them in this order. */
-static int probe_make_lists(const PostgresqlProbe *probe, char **hosts, char **addresses,
-                            char **ports) {
-        _cleanup_(text_buffer_done) TextBuffer host = {}, address = {}, port = {};
-        const char *separator = "";
-
-        for (size_t i = 0; i < probe->n_servers; i++) {
-                const Server *server = &probe->servers[i];
-                for (char *const *item = server->addresses; item && *item; item++) {
-                        text_buffer_printf(&host, "%s%s", separator, server->host);
-                        text_buffer_printf(&address, "%s%s", separator, *item);
-                        text_buffer_printf(&port, "%s%s", separator, server->port);
-                        separator = ",";
-                }
-        }
-        if (text_buffer_finish(&host, hosts, NULL) < 0 ||
-            text_buffer_finish(&address, addresses, NULL) < 0 ||
-            text_buffer_finish(&port, ports, NULL) < 0)
-                return -ENOMEM;
-        return 0;
-}
-
-static int probe_open(PostgresqlProbe *probe) {
-        _cleanup_free_ char *hosts = NULL, *addresses = NULL, *ports = NULL, *options = NULL;
-        _cleanup_free_ const char **keywords = NULL, **values = NULL;
-        size_t n = string_list_length(probe->keywords);
-        int r;
-
-        r = probe_make_lists(probe, &hosts, &addresses, &ports);
-        if (r >= 0)
-                r = probe_make_options(probe, &options);
-        if (r < 0)
-                return r;
-        keywords = calloc(n + 5, sizeof(char *));
-        values = calloc(n + 5, sizeof(char *));
-        if (!keywords || !values)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                keywords[i] = probe->keywords[i];
-                values[i] = probe->values[i];
-        }
-        memcpy(keywords + n, (const char *[]){ "host", "hostaddr", "port", "options" },
-               4 * sizeof(char *));
-        memcpy(values + n, (const char *[]){ hosts, addresses, ports, options },
-               4 * sizeof(char *));
-        probe->conn = PQconnectStartParams(keywords, values, 0);
-        return probe->conn ? 0 : -ENOMEM;
-}
-
 /* libpq would print them. */
 static void probe_ignore_notice(void *userdata, const char *message) {
         (void) userdata;
         (void) message;
 }
 
+/* A statement that outlives our deadline would leave a backend behind, and one more each time. */
+static uint64_t probe_statement_timeout_msec(const PostgresqlProbe *probe) {
+        uint64_t deadline = check_deadline_usec(probe->check), now = now_monotonic_usec();
+        uint64_t msec = deadline > now ? (deadline - now) / USEC_PER_MSEC * 9 / 10 : 0;
+
+        return msec ? msec : 1;
+}
+
 /* Returns 0 also if the probe failed and was reported; negative if it could not be begun. */
 static int probe_connect(PostgresqlProbe *probe) {
-        bool found = false;
+        const PostgresqlServer *server = &probe->login.servers[0];
         int r;
 
-        for (size_t i = 0; i < probe->n_servers; i++)
-                found = found || probe->servers[i].addresses;
-        if (!found) {
-                const Server *server = &probe->servers[0];
+        if (!postgresql_login_is_resolved(&probe->login)) {
                 sample_add_boolean(&probe->sample, "connected", false);
                 sample_fail(&probe->sample, "cannot resolve %s: %s", server->host,
                             server->error ? server->error : "no address");
                 probe_report(probe);
                 return 0;
         }
-        r = probe_open(probe);
+        r = postgresql_login_open(&probe->login, probe_statement_timeout_msec(probe), &probe->conn);
         if (r < 0)
                 return r;
         probe->stage = STAGE_CONNECTING;
@@ -741,64 +466,23 @@ static int probe_connect(PostgresqlProbe *probe) {
         return 0;
 }
 
-static int server_add_address(Server *server, const ResolvedAddress *address) {
-        char text[INET6_ADDRSTRLEN];
+static void probe_on_resolved(int error, void *userdata) {
+        PostgresqlProbe *probe = userdata;
+        int r = error;
 
-        return string_list_add(&server->addresses,
-                               resolved_address_format(address, text, sizeof(text)));
-}
-
-static void server_on_resolved(const ResolverAnswer *answer, void *userdata) {
-        Server *server = userdata;
-        PostgresqlProbe *probe = server->probe;
-        int r = 0;
-
-        server->query = NULL;
-        if (answer->error)
-                r = string_replace(&server->error, answer->error);
-        for (size_t i = 0; i < answer->n_addresses && r >= 0; i++)
-                r = server_add_address(server, &answer->addresses[i]);
-        if (--probe->n_pending == 0 && r >= 0)
+        if (r >= 0)
                 r = probe_connect(probe);
-        if (r >= 0)
-                return;
-        probe_cancel_queries(probe);
-        probe_fail_internal(probe, r);
-}
-
-static int server_resolve(Server *server) {
-        PostgresqlProbe *probe = server->probe;
-        ResolvedAddress numeric;
-        int r;
-
-        server->addresses = string_list_free(server->addresses);
-        (void) string_replace(&server->error, NULL);
-        if (*server->address)
-                return string_list_add(&server->addresses, server->address);
-        /* A socket directory, or an abstract one, has no address: an empty entry says so. */
-        if (!*server->host || *server->host == '/' || *server->host == '@')
-                return string_list_add(&server->addresses, "");
-        if (resolver_parse_numeric(server->host, &numeric))
-                return server_add_address(server, &numeric);
-        r = resolver_query(probe->check->runtime->resolver, server->host, server_on_resolved,
-                           server, &server->query);
-        if (r >= 0)
-                probe->n_pending++;
-        return r;
+        if (r < 0)
+                probe_fail_internal(probe, r);
 }
 
 static int probe_resolve(PostgresqlProbe *probe) {
         int r;
 
         probe->stage = STAGE_RESOLVING;
-        for (size_t i = 0; i < probe->n_servers; i++) {
-                r = server_resolve(&probe->servers[i]);
-                if (r < 0) {
-                        probe_cancel_queries(probe);
-                        return r;
-                }
-        }
-        return probe->n_pending ? 0 : probe_connect(probe);
+        r = postgresql_login_resolve(&probe->login, probe->check->runtime->resolver,
+                                     probe_on_resolved, probe);
+        return r > 0 ? probe_connect(probe) : r;
 }
 
 static int postgresql_start(void *instance, Check *check) {
@@ -821,9 +505,9 @@ static void probe_describe_wait(const PostgresqlProbe *probe, Sample *sample) {
         const char *host = PQhost(probe->conn), *port = PQport(probe->conn), *what;
 
         if (probe->stage == STAGE_RESOLVING) {
-                for (size_t i = 0; i < probe->n_servers; i++)
-                        if (probe->servers[i].query)
-                                sample_fail(sample, "resolving %s", probe->servers[i].host);
+                for (size_t i = 0; i < probe->login.n_servers; i++)
+                        if (probe->login.servers[i].query)
+                                sample_fail(sample, "resolving %s", probe->login.servers[i].host);
                 return;
         }
         if (probe->stage != STAGE_CONNECTING)
@@ -844,35 +528,23 @@ static void postgresql_cancel(void *instance, Sample *sample) {
         if (probe->stage == STAGE_RESOLVING || probe->stage == STAGE_CONNECTING)
                 sample_add_boolean(sample, "connected", false);
         probe_describe_wait(probe, sample);
-        probe_cancel_queries(probe);
+        postgresql_login_cancel(&probe->login);
         probe_drop_hard(probe);
         probe->stage = STAGE_IDLE;
+}
+
+static int postgresql_prepare(void *instance, ProbeSetup *setup) {
+        PostgresqlProbe *probe = instance;
+
+        return postgresql_login_prepare(&probe->login, setup);
 }
 
 static void postgresql_done(void *instance) {
         PostgresqlProbe *probe = instance;
 
         probe_drop(probe);
-        for (size_t i = 0; i < probe->n_servers; i++) {
-                Server *server = &probe->servers[i];
-                free(server->host);
-                free(server->address);
-                free(server->port);
-                free(server->error);
-                string_list_free(server->addresses);
-        }
-        free(probe->servers);
-        for (char **value = probe->values; value && *value; value++)
-                explicit_bzero(*value, strlen(*value));
-        string_list_free(probe->keywords);
-        string_list_free(probe->values);
+        postgresql_login_done(&probe->login);
         sample_done(&probe->sample);
-        string_free_secret(probe->connection_string);
-        string_free_secret(probe->password);
-        free(probe->options);
-        free(probe->host);
-        free(probe->user);
-        free(probe->database);
         free(probe->query);
 }
 

@@ -153,8 +153,8 @@ static void unescape_octal(char *text) {
 static bool mount_parse(char *line, Mount *ret) {
         char *rest = strstr(line, " - "), super_options[512];
 
-        if (!rest || sscanf(line, "%*u %*u %u:%u %*s %511s", &ret->major, &ret->minor,
-                            ret->point) != 3)
+        if (!rest ||
+            sscanf(line, "%*u %*u %u:%u %*s %511s", &ret->major, &ret->minor, ret->point) != 3)
                 return false;
         if (sscanf(rest, " - %63s %*s %511s", ret->type, super_options) != 2)
                 return false;
@@ -167,8 +167,8 @@ static bool mount_parse(char *line, Mount *ret) {
 /* Asking about a file system whose server is gone blocks for ever: these are never asked. */
 static bool mount_may_block(const Mount *mount) {
         static const char *const types[] = {
-                "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "9p", "afs", "lustre",
-                "ocfs2", "gfs2", "autofs", "ncpfs", "coda", "beegfs", NULL,
+                "nfs",    "nfs4",  "cifs", "smb3",   "smbfs", "ceph", "glusterfs", "9p", "afs",
+                "lustre", "ocfs2", "gfs2", "autofs", "ncpfs", "coda", "beegfs",    NULL,
         };
 
         for (size_t i = 0; types[i]; i++)
@@ -194,7 +194,8 @@ static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
         if (probe->mounts)
                 return matches_any(probe->mounts, mount->point);
         if (mount->read_only || strcmp(mount->type, "devtmpfs") == 0 ||
-            string_after_prefix(mount->point, "/sys/") || string_after_prefix(mount->point, "/proc/"))
+            string_after_prefix(mount->point, "/sys/") ||
+            string_after_prefix(mount->point, "/proc/"))
                 return false;
         return strcmp(mount->type, "overlay") != 0 || strcmp(mount->point, "/") == 0;
 }

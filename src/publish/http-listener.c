@@ -115,11 +115,11 @@ static int http_listener_on_ready(sd_event_source *source, int fd, uint32_t reve
                         return 0;
                 }
                 r = http_listener_accept(listener);
-                if (r > 0)
-                        listeners->in_shortage = false;
         }
         if (r < 0)
                 http_listeners_pause(listeners, r);
+        else if (r == 0)
+                listeners->in_shortage = false;
         return 0;
 }
 
@@ -197,6 +197,11 @@ int http_listeners_add(HttpListeners *listeners, int fd, const char *path) {
 }
 
 void http_listeners_release(HttpListeners *listeners, PeerKind kind) {
-        if (listeners->connections[kind]-- == CONNECTIONS_MAX)
+        bool paused = timer_is_armed(&listeners->resume_timer) ||
+                      listeners->connections[kind] == CONNECTIONS_MAX;
+
+        listeners->connections[kind]--;
+        timer_disarm(&listeners->resume_timer);
+        if (paused)
                 http_listeners_update(listeners);
 }

@@ -38,7 +38,10 @@ typedef struct Peer {
  * and the peer is given back with http_listeners_release() in the end.
  */
 typedef int (*PeerHandler)(const Peer *peer, void *userdata);
-/* Descriptors or memory ran out: -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM. Once for each shortage. */
+/*
+ * Descriptors or memory ran out: -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM. Once until everybody who
+ * waited was let in.
+ */
 typedef void (*ShortageHandler)(int error, void *userdata);
 
 /* Embedded in its owner. */
@@ -51,7 +54,7 @@ struct HttpListeners {
         size_t n_items;
         size_t connections[_PEER_MAX];
         Timer resume_timer; /* armed: paused for a shortage */
-        bool in_shortage;
+        bool in_shortage;   /* and the queues have not been emptied since */
 };
 
 void http_listeners_init(HttpListeners *listeners, Runtime *runtime, PeerHandler on_peer,

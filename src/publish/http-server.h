@@ -27,7 +27,7 @@ void http_server_set_details(HttpServer *server, DetailsPolicy policy);
 
 /*
  * Called from the loop when listening pauses because descriptors or memory ran out (error:
- * -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM); once until connections can be accepted again.
+ * -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM); once until everybody who waited was let in.
  */
 void http_server_set_shortage_handler(HttpServer *server,
                                       void (*on_shortage)(int error, void *userdata),

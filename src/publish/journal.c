@@ -60,8 +60,8 @@ static void journal_entry_add_text(JournalEntry *entry, const char *field, char 
                 return;
         if (asprintf(&text, "%s=%s", field, value) < 0)
                 return;
-        entry->fields[entry->n_fields++] =
-                        (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
+        entry->fields[entry->n_fields++] = (struct iovec){ .iov_base = text,
+                                                           .iov_len = strlen(text) };
 }
 
 void journal_entry_add(JournalEntry *entry, const char *field, const char *format, ...) {

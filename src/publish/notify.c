@@ -66,8 +66,8 @@ int notify_new(Scheduler *scheduler, Notify **ret) {
                 /* "@name" stands for the abstract socket "\0name". */
                 if (*path == '@')
                         notify->address.sun_path[0] = '\0';
-                notify->address_length =
-                                (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+                notify->address_length = (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
+                                                      length);
                 notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
                 if (notify->fd < 0)
                         return -errno;

@@ -40,10 +40,11 @@ void transition_log(Journal *journal, const Check *check, const Transition *tran
         char span[64];
 
         time_span_format(span, sizeof(span), transition->previous_usec);
-        entry = journal_entry_new(message->priority, message->message_id, "%s is %s%s%s (was %s for %s)",
-                                  check->settings.name, status_to_string(transition->status),
-                                  reason ? ": " : "", reason ? reason : "",
-                                  status_to_string(transition->previous), span);
+        entry = journal_entry_new(message->priority, message->message_id,
+                                  "%s is %s%s%s (was %s for %s)", check->settings.name,
+                                  status_to_string(transition->status), reason ? ": " : "",
+                                  reason ? reason : "", status_to_string(transition->previous),
+                                  span);
         journal_entry_add(entry, "HEALTH_CHECK", "%s", check->settings.name);
         journal_entry_add(entry, "HEALTH_TYPE", "%s", check->settings.type_name);
         journal_entry_add(entry, "HEALTH_STATUS", "%s", status_to_string(transition->status));

@@ -5,5 +5,6 @@
 
 #include "report/health-json.h"
 
-/* "healthy: 5 checks", "unhealthy: redis: connecting to ...; 2 more of 7"; NULL if out of memory. */
+/* "healthy: 5 checks", "unhealthy: redis: connecting to ...; 2 more of 7"; NULL if out of memory.
+ */
 char *summary_line(const HealthView *view, uint64_t now_usec);

@@ -167,7 +167,7 @@ def test_tls(daemon, certificates):
             assert cause in checks[name]["error"]
         wait_detail(daemon, "kept", "connect_ms", 0)
         server.kill9()
-        daemon.wait_status("kept", "unhealthy", 2)
+        daemon.wait_status("kept", "unhealthy", 5)
 
 
 def test_refused_and_back(daemon, redis):
@@ -195,7 +195,7 @@ def test_hang(daemon, redis, connection):
     redis.sigstop()
     check = daemon.wait_status("redis", "unhealthy")
     assert check["error"] == f"timed out after 500ms: no answer from {tcp(redis)} to PING"
-    assert 499 <= check["duration_ms"] < 1000
+    assert 499 <= check["duration_ms"] < 2000
     assert check["details"]["connected"] is True
     redis.sigcont()
     daemon.wait_status("redis", "healthy")
@@ -216,7 +216,7 @@ def test_the_end_of_a_kept_connection_runs_the_check_at_once(daemon, redis, wher
     daemon.start()
     daemon.wait_status("redis", "healthy")
     redis.kill9()
-    daemon.wait_status("redis", "unhealthy", 1.5)
+    daemon.wait_status("redis", "unhealthy", 5)
 
 
 def test_a_closed_connection_alone_is_no_failure(daemon, redis):
@@ -225,7 +225,7 @@ def test_a_closed_connection_alone_is_no_failure(daemon, redis):
     first = daemon.wait_status("redis", "healthy")
     redis.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     wait_until("it runs again", lambda: daemon.check("redis")["checked_at"] > first["checked_at"],
-               2)
+               5)
     check = daemon.check("redis")
     assert (check["status"], check["consecutive_failures"]) == ("healthy", 0)
     assert check["details"]["connect_ms"] > 0

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from process import children, end_process, kill_tree, wait_until
+from process import children, end_process, kill_tree, process_tree, wait_until
 
 # What the tests start in the container; the libraries healthd links with are found by ldd.
 PACKAGES = [
@@ -307,6 +307,16 @@ class Container:
         wanted = dict(match.split("=", 1) for match in matches)
         return [entry for entry in map(json.loads, output.splitlines())
                 if all(entry.get(field) == value for field, value in wanted.items())]
+
+    def host_pid(self, pid):
+        """The pid on this machine of a process of the container."""
+        for candidate in process_tree(self.leader):
+            with contextlib.suppress(OSError):
+                status = pathlib.Path(f"/proc/{candidate}/status").read_text(encoding="utf-8")
+                names = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+                if int(names.split()[-1]) == pid:
+                    return candidate
+        raise ProcessLookupError(f"no process {pid} in the container")
 
     def properties(self, unit):
         """What `systemctl show` says of a unit, as a dictionary."""

@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Asks at a steady rate until a line comes on standard input, then prints a summary as JSON.
+"""Asks at a steady rate and prints a summary as JSON. Takes orders on standard input.
 
 usage: steady_client.py RATE PATH ADDRESS...   (ADDRESS: /SOCKET or HOST:PORT; RATE is for each)
 
 Every request is a new connection and begins on time, whatever became of the ones before it: a
 server that hangs for a second meets all the requests of that second.
+
+    kill PID   SIGKILL, at a moment when no answer is under way: what a server had begun to answer
+               when it was killed is lost, and nobody could help that
+    stop       the end
 """
 
 import asyncio
 import json
+import os
+import signal
+import socket
 import sys
 import time
 
 
-async def ask(address, path):
+def connect(address):
+    """Connecting waits for nothing here: the kernel completes it, whatever the server does."""
     if address.startswith("/"):
-        reader, writer = await asyncio.open_unix_connection(address)
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.connect(address)
     else:
         host, port = address.rsplit(":", 1)
-        reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-                     .encode())
-        answer = await reader.read()
-    finally:
-        writer.close()
+        client = socket.create_connection((host, int(port)), timeout=5)
+    return client
+
+
+async def ask(address, path):
+    with connect(address) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                       .encode())
+        client.setblocking(False)
+        answer = b""
+        while data := await asyncio.get_running_loop().sock_recv(client, 65536):
+            answer += data
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise ValueError(f"answer {answer[:60]!r}")
@@ -44,9 +58,17 @@ async def timed(address, path, results):
 async def main(rate, path, addresses):
     results, tasks = [], set()
     loop = asyncio.get_running_loop()
-    stop = loop.run_in_executor(None, sys.stdin.readline)
+    order = loop.run_in_executor(None, sys.stdin.readline)
     begin, due = time.monotonic(), time.monotonic()
-    while not stop.done():
+    while True:
+        if order.done():
+            words = (await order).split()
+            if not words or words[0] != "kill":
+                break
+            if tasks:
+                await asyncio.wait(tasks)
+            os.kill(int(words[1]), signal.SIGKILL)
+            order = loop.run_in_executor(None, sys.stdin.readline)
         for address in addresses:
             task = asyncio.create_task(timed(address, path, results))
             tasks.add(task)

@@ -97,7 +97,8 @@ static void test_condition_eval(void **state) {
                 { "connected == no", CONDITION_FALSE, NULL },
                 { "connected == maybe", CONDITION_MISMATCH, NULL },
                 { "connected > 0", CONDITION_MISMATCH, NULL },
-                { "absent > 3", CONDITION_ABSENT, "absent > 3: nothing named \"absent\" was measured" },
+                { "absent > 3", CONDITION_ABSENT,
+                  "absent > 3: nothing named \"absent\" was measured" },
                 { "queue_size > 40 and role == master", CONDITION_TRUE,
                   "queue_size > 40 (is 42) and role == master (is master)" },
                 { "queue_size > 40 and role == slave", CONDITION_FALSE, NULL },
@@ -478,8 +479,8 @@ static void test_settings_short_interval_caps_defaults(void **state) {
         _cleanup_(check_settings_done) CheckSettings settings = {};
 
         (void) state;
-        load("[Check]\nType=toy\nInterval=1s\nUnhealthyWhen=size > 5\n[Toy]\nAddress=x\n", &settings,
-             &problems);
+        load("[Check]\nType=toy\nInterval=1s\nUnhealthyWhen=size > 5\n[Toy]\nAddress=x\n",
+             &settings, &problems);
         assert_int_equal(settings.timeout_usec, USEC_PER_SEC);
         assert_int_equal(settings.retry_interval_usec, USEC_PER_SEC);
         /* A line is added to those of the type ... */
