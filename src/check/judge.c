@@ -4,15 +4,20 @@
 
 #include "base/cleanup.h"
 
+/* A reason is a line in a log, not a catalogue. */
+#define DETAILS_LISTED 12
+
 /* The details there are, to be named beside the one that is missing. */
 static void reason_list_details(char **reason, const Sample *sample) {
         _cleanup_(text_buffer_done) TextBuffer text = {};
         char *listed;
 
         text_buffer_printf(&text, "%s; there are:", *reason);
-        for (size_t i = 0; i < sample->n_details && i < 40; i++)
-                text_buffer_printf(&text, " %s", detail_name(sample, &sample->details[i]));
         text_buffer_add_string(&text, " duration_ms");
+        for (size_t i = 0; i < sample->n_details && i < DETAILS_LISTED; i++)
+                text_buffer_printf(&text, " %s", detail_name(sample, &sample->details[i]));
+        if (sample->n_details > DETAILS_LISTED)
+                text_buffer_add_string(&text, " ...");
         if (text_buffer_finish(&text, &listed, NULL) < 0)
                 return;
         free(*reason);

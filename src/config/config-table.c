@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file-util.h"
@@ -338,6 +339,16 @@ static int credential_load(const char *directory, const char *name, char **ret_v
         return r;
 }
 
+/*
+ * systemd hides the credentials from the ExecReload= process that verifies, and leaves the
+ * variable set: what cannot be looked into says nothing about the configuration.
+ */
+static bool credentials_are_visible(const ConfigContext *context) {
+        if (!context->credentials_directory)
+                return false;
+        return !context->verify_only || access(context->credentials_directory, X_OK) >= 0;
+}
+
 static int credential_read(ConfigContext *context, const char *name, char **ret_value,
                            char **ret_why) {
         int r;
@@ -346,7 +357,7 @@ static int credential_read(ConfigContext *context, const char *name, char **ret_
             string_equal(name, ".."))
                 return why(ret_why, "not a credential's name; after \"credential:\" stand letters, "
                                     "digits, \"_\", \"-\" and \".\" only");
-        if (context->credentials_directory) {
+        if (credentials_are_visible(context)) {
                 r = credential_load(context->credentials_directory, name, ret_value, ret_why);
                 return r < 0 ? r : string_list_add(&context->secrets, *ret_value);
         }

@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
@@ -184,18 +185,26 @@ static bool matches_any(char *const *patterns, const char *text) {
         return false;
 }
 
-/*
- * Without Mounts=: what can be written to and fills up. Overlays share the space of what they lie
- * on, a read-only image is always full, and the kernel's own trees hold no data.
- */
+/* The kernel's and systemd's own trees hold no data; a read-only image is always full. */
+static bool mount_holds_data(const Mount *mount) {
+        static const char *const trees[] = { "/dev", "/sys", "/proc", "/run/credentials", NULL };
+        const char *rest;
+
+        for (size_t i = 0; trees[i]; i++) {
+                rest = string_after_prefix(mount->point, trees[i]);
+                if (rest && (*rest == '/' || !*rest))
+                        return strcmp(mount->point, "/dev/shm") == 0;
+        }
+        return !mount->read_only && strcmp(mount->type, "devtmpfs") != 0;
+}
+
+/* Without Mounts=: what fills up. Overlays share the space of what they lie on. */
 static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
         if (mount_may_block(mount) || matches_any(probe->exclude, mount->point))
                 return false;
         if (probe->mounts)
                 return matches_any(probe->mounts, mount->point);
-        if (mount->read_only || strcmp(mount->type, "devtmpfs") == 0 ||
-            string_after_prefix(mount->point, "/sys/") ||
-            string_after_prefix(mount->point, "/proc/"))
+        if (!mount_holds_data(mount))
                 return false;
         return strcmp(mount->type, "overlay") != 0 || strcmp(mount->point, "/") == 0;
 }
@@ -220,8 +229,12 @@ static bool device_is_new(MountsMeasured *measured, dev_t device) {
 static void measure_mount(Sample *sample, const Mount *mount, MountsMeasured *measured) {
         double used, percent;
         struct statvfs fs;
+        struct stat st;
         char name[600];
 
+        /* A single file may be a mount point too, of a file system that is elsewhere. */
+        if (stat(mount->point, &st) < 0 || !S_ISDIR(st.st_mode))
+                return;
         if (statvfs(mount->point, &fs) < 0 || fs.f_blocks == 0)
                 return;
         if (!device_is_new(measured, makedev(mount->major, mount->minor)))

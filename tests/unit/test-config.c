@@ -1014,6 +1014,7 @@ static void test_credentials_without_a_directory(void **state) {
         static const char text[] = "[Redis]\nPassword=credential:orders-db\n";
         FIXTURE(running);
         FIXTURE(verifying);
+        FIXTURE(hidden);
         FIXTURE(number);
         FIXTURE(broken);
 
@@ -1028,6 +1029,11 @@ static void test_credentials_without_a_directory(void **state) {
         assert_problems(&verifying, "");
         assert_string_equal(verifying.redis.password, "placeholder");
         assert_null(verifying.context.secrets);
+        /* systemd hides them from ExecReload=, and says where they would be. */
+        hidden.context.verify_only = true;
+        hidden.context.credentials_directory = "/run/credentials/there-is-none";
+        apply(&hidden, text);
+        assert_problems(&hidden, "");
         number.context.verify_only = true;
         apply(&number, "[Redis]\nSecretNumber=credential:number\nMemory=x\n");
         assert_problems(&number, "x.check:3: Memory=x: not a size; write for example 512M or 2G\n");
