@@ -72,13 +72,12 @@ static void manager_update_notify(Manager *manager) {
 }
 
 /* Where the one call up ends: journal first, then everybody who looks sees the new generation. */
-static void manager_on_report(Check *check, const Transition *transition, void *userdata) {
+static void manager_on_report(Check *check, const CheckChanges *changes, void *userdata) {
         Manager *manager = userdata;
 
         manager->view.generation++;
-        if (transition)
-                transition_log(manager->journal, check, transition);
-        if (transition || !manager->ready)
+        transitions_log(manager->journal, &manager->view.checks, check, changes);
+        if (changes->transition || !manager->ready)
                 manager_update_notify(manager);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "check/dependencies.h"
 #include "config/config-search.h"
 #include "config/config-table.h"
 #include "probe/probe-table.h"
@@ -75,7 +76,8 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
                         return r;
                 settings->n_checks++;
         }
-        return 0;
+        return dependencies_verify(settings->checks, files.items, settings->n_checks,
+                                   context->problems);
 }
 
 int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {

@@ -14,10 +14,15 @@
 #define DEFAULT_INTERVAL_USEC       (30 * USEC_PER_SEC)
 #define DEFAULT_TIMEOUT_USEC        (5 * USEC_PER_SEC)
 #define DEFAULT_RETRY_INTERVAL_USEC (5 * USEC_PER_SEC)
+#define DEFAULT_BREAKER_AFTER       5
+#define DEFAULT_BREAKER_RESET_USEC  (30 * USEC_PER_SEC)
+#define DEFAULT_BREAKER_MAX_USEC    (10 * USEC_PER_MIN)
 #define PROBLEMS_SHOWN              3
 
 static const ConfigRange interval_range = { 100 * USEC_PER_MSEC, 366 * USEC_PER_DAY };
 static const ConfigRange timeout_range = { 10 * USEC_PER_MSEC, USEC_PER_HOUR };
+static const ConfigRange reset_range = { USEC_PER_SEC, USEC_PER_DAY };
+static const ConfigRange breaker_range = { 0, 1000 };
 static const ConfigRange results_range = { 1, SETTLING_RESULTS_MAX };
 
 static void condition_list_done(ConditionList *list) {
@@ -64,8 +69,15 @@ static const ConfigKey check_keys[] = {
           &interval_range },
         { "FailAfter", config_parse_unsigned, offsetof(CheckSettings, fail_after), &results_range },
         { "PassAfter", config_parse_unsigned, offsetof(CheckSettings, pass_after), &results_range },
+        { "BreakerAfter", config_parse_unsigned, offsetof(CheckSettings, breaker_after),
+          &breaker_range },
+        { "BreakerReset", config_parse_span, offsetof(CheckSettings, breaker_reset_usec),
+          &reset_range },
+        { "BreakerMaxReset", config_parse_span, offsetof(CheckSettings, breaker_max_reset_usec),
+          &reset_range },
         { "Required", config_parse_bool, offsetof(CheckSettings, required) },
         { "Watchdog", config_parse_bool, offsetof(CheckSettings, watchdog) },
+        { "DependsOn", config_parse_words, offsetof(CheckSettings, depends_on) },
         { "Groups", config_parse_words, offsetof(CheckSettings, groups) },
         { "DegradedWhen", config_parse_condition, offsetof(CheckSettings, degraded_when),
           .flags = CONFIG_LIST },
@@ -89,6 +101,7 @@ void check_settings_done(CheckSettings *settings) {
         free(settings->description);
         free(settings->problem);
         string_list_free(settings->groups);
+        string_list_free(settings->depends_on);
         condition_list_done(&settings->degraded_when);
         condition_list_done(&settings->unhealthy_when);
         for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
@@ -256,6 +269,20 @@ static int check_settings_set_problem(CheckSettings *settings, const ConfigFile 
         return text_buffer_finish(&text, &settings->problem, NULL);
 }
 
+int check_settings_break(CheckSettings *settings, const ConfigProblems *problems, size_t first) {
+        static const ConfigFile none = {};
+        int r;
+
+        /* What was wrong before is the more urgent. */
+        if (!settings->problem) {
+                r = check_settings_set_problem(settings, &none, problems, first);
+                if (r < 0)
+                        return r;
+        }
+        check_settings_drop_instance(settings);
+        return 0;
+}
+
 static uint64_t default_usec(uint64_t usec, uint64_t default_value, uint64_t most) {
         if (usec > 0)
                 return usec;
@@ -268,6 +295,9 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
                 .interval_usec = DEFAULT_INTERVAL_USEC,
                 .fail_after = 3,
                 .pass_after = 2,
+                .breaker_after = DEFAULT_BREAKER_AFTER,
+                .breaker_reset_usec = DEFAULT_BREAKER_RESET_USEC,
+                .breaker_max_reset_usec = DEFAULT_BREAKER_MAX_USEC,
                 .required = true,
                 .watchdog = true,
         };
@@ -295,6 +325,11 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
         loaded.retry_interval_usec = default_usec(loaded.retry_interval_usec,
                                                   DEFAULT_RETRY_INTERVAL_USEC,
                                                   loaded.interval_usec);
+        /* A breaker that opened before the status settled would hide it. */
+        if (loaded.breaker_after > 0 && loaded.breaker_after < loaded.fail_after)
+                loaded.breaker_after = loaded.fail_after;
+        if (loaded.breaker_max_reset_usec < loaded.breaker_reset_usec)
+                loaded.breaker_max_reset_usec = loaded.breaker_reset_usec;
         if (loaded.type) {
                 r = check_settings_prepare(&loaded, file, runtime, context->problems);
                 if (r < 0)

@@ -24,9 +24,13 @@ typedef struct CheckSettings {
         uint64_t retry_interval_usec;
         unsigned fail_after;
         unsigned pass_after;
+        unsigned breaker_after; /* 0: no breaker */
+        uint64_t breaker_reset_usec;
+        uint64_t breaker_max_reset_usec;
         bool required;
         bool watchdog;
         StringList groups;
+        StringList depends_on;
         ConditionList degraded_when;
         ConditionList unhealthy_when;
 
@@ -46,4 +50,9 @@ typedef const ProbeType *(*ProbeTypeFinder)(const char *name);
  */
 int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTypeFinder find_type,
                         const char *const *type_names, Runtime *runtime, ConfigContext *context);
+/*
+ * Makes it a broken check because of the problems from first on, found after it was loaded.
+ * Returns 0 or -ENOMEM.
+ */
+int check_settings_break(CheckSettings *settings, const ConfigProblems *problems, size_t first);
 void check_settings_done(CheckSettings *settings);

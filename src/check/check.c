@@ -51,6 +51,11 @@ int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer,
                 .fail_after = check->settings.fail_after,
                 .pass_after = check->settings.pass_after,
         };
+        check->breaker = (Breaker){
+                .open_after = check->settings.breaker_after,
+                .reset_usec = check->settings.breaker_reset_usec,
+                .max_reset_usec = check->settings.breaker_max_reset_usec,
+        };
         check->since_usec = now_monotonic_usec();
         check->since_realtime_usec = now_realtime_usec();
         timer_init(&check->run_timer, runtime->scheduler, check_on_timer, check);
@@ -101,6 +106,11 @@ static void check_arm_next(Check *check) {
         uint64_t now_usec = now_monotonic_usec();
         uint64_t due_usec = check->started_usec + check_pause_usec(check);
 
+        /* Later by the jitter, never sooner: the server was promised this rest. */
+        if (check->breaker.position == BREAKER_OPEN)
+                due_usec = check->breaker.next_usec +
+                           (uint64_t) ((double) check->breaker.wait_usec *
+                                       check_random(check, check->runs) * JITTER_PERCENT / 100);
         /* A probe that took longer than its interval must not chase itself. */
         if (due_usec < now_usec + SCHEDULER_TICK_USEC)
                 due_usec = now_usec + SCHEDULER_TICK_USEC;
@@ -114,6 +124,10 @@ static void check_on_timer(Timer *timer, void *userdata) {
 
         (void) timer;
         assert(!check->running);
+        if (!breaker_allows(&check->breaker, now_monotonic_usec())) {
+                (void) timer_arm_at(&check->run_timer, check->breaker.next_usec);
+                return;
+        }
         check->running = true;
         check->ran_early = check->runs_early;
         check->runs_early = false;
@@ -171,11 +185,26 @@ static void check_keep_sample(Check *check, Sample *sample) {
         *sample = previous;
 }
 
+/*
+ * The breaker is there for the server's sake: it opens when the server cannot be talked to, not
+ * when it answers something bad, and not when we failed. Returns whether it opened or closed.
+ */
+static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_usec) {
+        bool was_closed = check->breaker.position == BREAKER_CLOSED;
+
+        if (check->settings.breaker_after == 0 || (result == SAMPLE_INTERNAL_ERROR && was_closed))
+                return false;
+        (void) breaker_push(&check->breaker, result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED,
+                            now_usec);
+        return was_closed != (check->breaker.position == BREAKER_CLOSED);
+}
+
 void check_report(Check *check, Sample *sample) {
         uint64_t now_usec = now_monotonic_usec();
         Status previous = check->settling.status;
+        bool changed, was_flapping = check->settling.flapping;
+        CheckChanges changes = {};
         Transition transition;
-        bool changed;
 
         assert(check->running);
         check->running = false;
@@ -200,8 +229,11 @@ void check_report(Check *check, Sample *sample) {
                 check->since_usec = now_usec;
                 check->since_realtime_usec = check->checked_realtime_usec;
         }
+        changes.transition = changed ? &transition : NULL;
+        changes.breaker = check_push_breaker(check, check->sample.result, now_usec);
+        changes.flapping = was_flapping != check->settling.flapping;
         check_arm_next(check);
-        check->observer(check, changed ? &transition : NULL, check->observer_userdata);
+        check->observer(check, &changes, check->observer_userdata);
 }
 
 uint64_t check_deadline_usec(const Check *check) {
@@ -216,6 +248,9 @@ Status check_status(const Check *check, uint64_t now_usec) {
         /* A probe may take its whole time-out, whatever the interval. */
         if (interval_usec < check->settings.timeout_usec)
                 interval_usec = check->settings.timeout_usec;
+        /* While the breaker is open, the old verdict stands. */
+        if (interval_usec < check->breaker.wait_usec)
+                interval_usec = check->breaker.wait_usec;
         if (check->checked_usec > 0 &&
             now_usec > check->checked_usec + STALE_INTERVALS * interval_usec)
                 return STATUS_UNKNOWN;
@@ -230,6 +265,14 @@ bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
         if (check->settling.status == STATUS_UNKNOWN)
                 return true;
         return status_passes(check_status(check, now_usec));
+}
+
+void check_reset_breaker(Check *check) {
+        if (check->breaker.position == BREAKER_CLOSED)
+                return;
+        breaker_reset(&check->breaker);
+        if (!check->running)
+                (void) timer_arm_after(&check->run_timer, 0);
 }
 
 uint64_t check_next_usec(const Check *check) {

@@ -3,6 +3,7 @@
 
 /* A check: a probe on a schedule, with its deadline, conditions and settled status. */
 
+#include "check/breaker.h"
 #include "check/check-settings.h"
 #include "check/sample.h"
 #include "check/settling.h"
@@ -20,11 +21,18 @@ typedef struct Transition {
         uint64_t previous_usec; /* how long the previous status lasted */
 } Transition;
 
+/* What one result changed. */
+typedef struct CheckChanges {
+        const Transition *transition; /* NULL: the settled status is the same */
+        bool breaker;                 /* the breaker opened or closed */
+        bool flapping;                /* flapping began or ended */
+} CheckChanges;
+
 /*
- * The one call up: after every result, with the transition it caused or NULL.
+ * The one call up: after every result, with what it changed.
  * It must not free the check.
  */
-typedef void (*CheckObserver)(Check *check, const Transition *transition, void *userdata);
+typedef void (*CheckObserver)(Check *check, const CheckChanges *changes, void *userdata);
 
 struct Check {
         CheckSettings settings; /* owned */
@@ -43,6 +51,7 @@ struct Check {
         uint64_t runs;
 
         Settling settling;
+        Breaker breaker;
         Sample sample;      /* the last result */
         Status last_status; /* of the last result alone, unknown before the first */
         char *reason;       /* of the last result, NULL if healthy */
@@ -75,6 +84,8 @@ void check_report(Check *check, Sample *sample);
 Status check_status(const Check *check, uint64_t now_usec);
 /* Whether the watchdog may be fed as far as this check goes. */
 bool check_allows_watchdog(const Check *check, uint64_t now_usec);
+/* Closes the breaker and runs at once: the administrator knows that the server is back. */
+void check_reset_breaker(Check *check);
 /* When the next run is due, 0 if it runs now or never will. */
 uint64_t check_next_usec(const Check *check);
 

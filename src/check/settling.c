@@ -46,8 +46,17 @@ static Status settling_judge(const Settling *settling, Status result) {
         return settling->status;
 }
 
+static void settling_judge_flapping(Settling *settling) {
+        int changes = __builtin_popcountll(settling->changes & newest(FLAPPING_RESULTS));
+
+        if (changes >= FLAPPING_CHANGES)
+                settling->flapping = true;
+        else if (changes <= FLAPPING_CALM)
+                settling->flapping = false;
+}
+
 bool settling_push(Settling *settling, Status result) {
-        bool failed = !status_passes(result);
+        bool failed = !status_passes(result), changed;
         Status status;
 
         assert(result != STATUS_UNKNOWN);
@@ -56,8 +65,11 @@ bool settling_push(Settling *settling, Status result) {
         settling->degraded = settling->degraded << 1 | (result == STATUS_DEGRADED);
         settling->failures = failed ? settling->failures + 1 : 0;
         status = settling_judge(settling, result);
-        if (status == settling->status)
-                return false;
+        changed = status != settling->status;
+        /* The first verdict is no change of mind. */
+        settling->changes = settling->changes << 1 |
+                            (changed && settling->status != STATUS_UNKNOWN);
         settling->status = status;
-        return true;
+        settling_judge_flapping(settling);
+        return changed;
 }

@@ -14,6 +14,11 @@
 
 #define SETTLING_RESULTS_MAX 64
 
+/* Six changes in twenty results are flapping, one or none is calm. */
+#define FLAPPING_RESULTS     20
+#define FLAPPING_CHANGES     6
+#define FLAPPING_CALM        1
+
 typedef struct Settling {
         unsigned fail_after; /* 1 to SETTLING_RESULTS_MAX */
         unsigned pass_after;
@@ -22,6 +27,8 @@ typedef struct Settling {
         uint64_t internal; /* bit n: it was an error of ours, which is no verdict on the dependency
                             */
         uint64_t degraded; /* bit n: it was degraded */
+        uint64_t changes;  /* bit n: it changed the settled status */
+        bool flapping;     /* it changes all the time; until it is calm again */
         uint64_t failures; /* how many of the latest results in a row failed */
 } Settling;
 

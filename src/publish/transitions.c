@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
+#include "check/dependencies.h"
 #include "publish/journal-messages.h"
 
 typedef struct TransitionMessage {
@@ -32,26 +33,88 @@ static char *groups_format(const Check *check) {
         return text_buffer_finish(&text, &joined, NULL) < 0 ? NULL : joined;
 }
 
-void transition_log(Journal *journal, const Check *check, const Transition *transition) {
-        const TransitionMessage *message = &transition_messages[transition->status];
+/* What every entry about a check carries. */
+static void entry_add_check(JournalEntry *entry, const Check *check) {
         _cleanup_free_ char *groups = groups_format(check);
-        const char *reason = transition->reason;
-        JournalEntry *entry;
-        char span[64];
 
-        time_span_format(span, sizeof(span), transition->previous_usec);
-        entry = journal_entry_new(message->priority, message->message_id,
-                                  "%s is %s%s%s (was %s for %s)", check->settings.name,
-                                  status_to_string(transition->status), reason ? ": " : "",
-                                  reason ? reason : "", status_to_string(transition->previous),
-                                  span);
         journal_entry_add(entry, "HEALTH_CHECK", "%s", check->settings.name);
         journal_entry_add(entry, "HEALTH_TYPE", "%s", check->settings.type_name);
-        journal_entry_add(entry, "HEALTH_STATUS", "%s", status_to_string(transition->status));
-        journal_entry_add(entry, "HEALTH_PREVIOUS", "%s", status_to_string(transition->previous));
-        journal_entry_add(entry, "HEALTH_REASON", "%s", reason ? reason : "");
+        journal_entry_add(entry, "HEALTH_STATUS", "%s", status_to_string(check->settling.status));
+        journal_entry_add(entry, "HEALTH_REASON", "%s", check->reason ? check->reason : "");
         journal_entry_add(entry, "HEALTH_DURATION_USEC", "%" PRIu64, check->sample.duration_usec);
         journal_entry_add(entry, "HEALTH_FAILURES", "%" PRIu64, check->settling.failures);
         journal_entry_add(entry, "HEALTH_GROUPS", "%s", groups ? groups : "");
+}
+
+static void log_transition(Journal *journal, const Check *check, const Transition *transition,
+                           const Check *blocker) {
+        const TransitionMessage *message = &transition_messages[transition->status];
+        const char *reason = transition->reason;
+        int priority = message->priority;
+        JournalEntry *entry;
+        char span[64];
+
+        /* The cause is logged with the check it depends on; a recovery is never played down. */
+        if (status_passes(transition->status))
+                blocker = NULL;
+        if (blocker)
+                priority = LOG_INFO;
+        time_span_format(span, sizeof(span), transition->previous_usec);
+        entry = journal_entry_new(priority, message->message_id, "%s is %s%s%s%s%s (was %s for %s)",
+                                  check->settings.name, status_to_string(transition->status),
+                                  blocker ? ", blocked by " : "",
+                                  blocker ? blocker->settings.name : "", reason ? ": " : "",
+                                  reason ? reason : "", status_to_string(transition->previous),
+                                  span);
+        entry_add_check(entry, check);
+        journal_entry_add(entry, "HEALTH_PREVIOUS", "%s", status_to_string(transition->previous));
+        journal_entry_add(entry, "HEALTH_BLOCKED_BY", "%s", blocker ? blocker->settings.name : "");
         journal_submit(journal, entry);
+}
+
+static void log_breaker(Journal *journal, const Check *check) {
+        const Breaker *breaker = &check->breaker;
+        JournalEntry *entry;
+        char span[64];
+
+        time_span_format(span, sizeof(span), breaker->wait_usec);
+        if (breaker->position == BREAKER_CLOSED)
+                entry = journal_entry_new(LOG_NOTICE, MESSAGE_BREAKER_CLOSED,
+                                          "%s: the breaker is closed, its server answers again",
+                                          check->settings.name);
+        else
+                entry = journal_entry_new(LOG_WARNING, MESSAGE_BREAKER_OPENED,
+                                          "%s: the breaker is open after %u failures, the server "
+                                          "is left alone for %s",
+                                          check->settings.name, breaker->failures, span);
+        entry_add_check(entry, check);
+        journal_entry_add(entry, "HEALTH_BREAKER", "%s",
+                          breaker_position_to_string(breaker->position));
+        journal_submit(journal, entry);
+}
+
+static void log_flapping(Journal *journal, const Check *check) {
+        JournalEntry *entry;
+
+        if (check->settling.flapping)
+                entry = journal_entry_new(LOG_WARNING, MESSAGE_FLAPPING_BEGAN,
+                                          "%s is flapping: its status changed %d times in %d "
+                                          "results",
+                                          check->settings.name, FLAPPING_CHANGES, FLAPPING_RESULTS);
+        else
+                entry = journal_entry_new(LOG_NOTICE, MESSAGE_FLAPPING_ENDED, "%s is calm again",
+                                          check->settings.name);
+        entry_add_check(entry, check);
+        journal_submit(journal, entry);
+}
+
+void transitions_log(Journal *journal, const CheckSet *set, const Check *check,
+                     const CheckChanges *changes) {
+        if (changes->transition)
+                log_transition(journal, check, changes->transition,
+                               dependencies_blocker(set, check));
+        if (changes->breaker)
+                log_breaker(journal, check);
+        if (changes->flapping)
+                log_flapping(journal, check);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A change of a check's settled status, as an entry of the journal. */
+/* What a result changed, as entries of the journal: status, breaker, flapping. */
 
-#include "check/check.h"
+#include "check/check-set.h"
 #include "publish/journal.h"
 
-void transition_log(Journal *journal, const Check *check, const Transition *transition);
+void transitions_log(Journal *journal, const CheckSet *set, const Check *check,
+                     const CheckChanges *changes);

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/json-writer.h"
 #include "base/time-util.h"
+#include "check/dependencies.h"
 
 static double usec_to_ms(uint64_t usec) {
         return (double) usec / (double) USEC_PER_MSEC;
@@ -66,17 +67,39 @@ static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) 
         add_reason(json, check, now_usec);
 }
 
+static uint64_t to_realtime(uint64_t usec, uint64_t now_usec) {
+        return now_realtime_usec() + (usec > now_usec ? usec - now_usec : 0);
+}
+
+static void add_breaker(JsonWriter *json, const Breaker *breaker, uint64_t now_usec) {
+        json_object_begin(json, "breaker");
+        json_add_string(json, "position", breaker_position_to_string(breaker->position));
+        if (breaker->position == BREAKER_OPEN)
+                json_add_seconds(json, "next_attempt", to_realtime(breaker->next_usec, now_usec));
+        json_object_end(json);
+}
+
+/* What keeps a check from alarming anybody, or makes its word worth less. */
+static void add_marks(JsonWriter *json, const HealthView *view, const Check *check) {
+        const Check *blocker = dependencies_blocker(&view->checks, check);
+
+        if (blocker)
+                json_add_string(json, "blocked_by", blocker->settings.name);
+        if (check->settling.flapping)
+                json_add_boolean(json, "flapping", true);
+}
+
 static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec) {
         uint64_t next_usec = check_next_usec(check);
-        uint64_t wait_usec = next_usec > now_usec ? next_usec - now_usec : 0;
 
         if (next_usec > 0)
-                json_add_seconds(json, "next_run", now_realtime_usec() + wait_usec);
+                json_add_seconds(json, "next_run", to_realtime(next_usec, now_usec));
         else
                 json_add_null(json, "next_run");
 }
 
-static void add_check(JsonWriter *json, const Check *check, bool details, uint64_t now_usec) {
+static void add_check(JsonWriter *json, const HealthView *view, const Check *check, bool details,
+                      uint64_t now_usec) {
         const CheckSettings *settings = &check->settings;
         const char *error = check->type ? check->sample.error : settings->problem;
 
@@ -92,6 +115,8 @@ static void add_check(JsonWriter *json, const Check *check, bool details, uint64
                         json_add_string(json, "description", settings->description);
                 json_add_boolean(json, "required", settings->required);
                 add_result(json, check, now_usec);
+                add_breaker(json, &check->breaker, now_usec);
+                add_marks(json, view, check);
                 add_next_run(json, check, now_usec);
         }
         json_object_end(json);
@@ -117,7 +142,7 @@ int health_json_overall(const HealthView *view, const char *group, bool details,
         begin_host(&json, view, check_set_status(&view->checks, group, now_usec), now_usec);
         for (size_t i = 0; i < view->checks.n_items; i++)
                 if (check_in_group(view->checks.items[i], group))
-                        add_check(&json, view->checks.items[i], details, now_usec);
+                        add_check(&json, view, view->checks.items[i], details, now_usec);
         end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
 }
@@ -127,7 +152,7 @@ int health_json_check(const HealthView *view, const Check *check, bool details, 
         _cleanup_(json_writer_done) JsonWriter json = {};
 
         begin_host(&json, view, check_status(check, now_usec), now_usec);
-        add_check(&json, check, details, now_usec);
+        add_check(&json, view, check, details, now_usec);
         end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
 }

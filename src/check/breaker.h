@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The circuit breaker: a server that failed several times in a row is left alone for a while, and
+ * then one probe decides whether it is back. Pure: the time is an argument.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum BreakerPosition {
+        BREAKER_CLOSED,    /* probes go through */
+        BREAKER_OPEN,      /* none do until next_usec */
+        BREAKER_HALF_OPEN, /* one is under way and decides */
+        _BREAKER_MAX,
+} BreakerPosition;
+
+typedef struct Breaker {
+        unsigned open_after;     /* consecutive failures */
+        uint64_t reset_usec;     /* the first wait; it doubles with each probe that fails */
+        uint64_t max_reset_usec; /* ... up to this */
+        BreakerPosition position;
+        unsigned failures;
+        uint64_t wait_usec; /* the wait under way, or the last one */
+        uint64_t next_usec; /* while open: when the deciding probe may go, CLOCK_MONOTONIC */
+} Breaker;
+
+const char *breaker_position_to_string(BreakerPosition position);
+
+/* Whether a probe may go through now; an open breaker whose time has come becomes half-open. */
+bool breaker_allows(Breaker *breaker, uint64_t now_usec);
+
+/* Takes the outcome of a probe that went through. Returns true if the position changed. */
+bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec);
+
+/* Lets the next probe through at once, whatever the position. */
+void breaker_reset(Breaker *breaker);
