@@ -152,5 +152,7 @@ int main(int argc, char *argv[]) {
         }
         string_list_free(arg_options.directories);
         string_list_free(arg_options.listen);
+        if (r > 0)
+                abort();
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

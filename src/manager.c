@@ -33,6 +33,8 @@ struct Manager {
         Watchdog *watchdog;
         HttpServer *server;
         sd_event_source *signals[3];
+        sd_event_source *abort_source; /* while systemd's watchdog is going to abort us */
+        bool aborted;
         Timer drain_timer;
         size_t refused; /* mistakes of the last reload, which changed nothing */
         char *summary;  /* the last STATUS= */
@@ -82,6 +84,52 @@ static void manager_on_report(Check *check, const Transition *transition, void *
                 manager_update_notify(manager);
 }
 
+static void manager_on_drained(void *userdata) {
+        Manager *manager = userdata;
+
+        (void) sd_event_exit(manager->runtime->event, 0);
+}
+
+static void manager_on_drain_timeout(Timer *timer, void *userdata) {
+        (void) timer;
+        manager_on_drained(userdata);
+}
+
+/* Answers the requests that have begun, for a while, and ends the loop. */
+static void manager_drain(Manager *manager) {
+        if (timer_is_armed(&manager->drain_timer))
+                return;
+        (void) timer_arm_after(&manager->drain_timer, DRAIN_WITHIN_USEC);
+        http_server_drain(manager->server, manager_on_drained, manager);
+}
+
+static int manager_on_abort(sd_event_source *s, const struct signalfd_siginfo *signal,
+                            void *userdata) {
+        Manager *manager = userdata;
+
+        (void) s;
+        (void) signal;
+        manager->aborted = true;
+        manager_drain(manager);
+        return 0;
+}
+
+/*
+ * While feeding is withheld on purpose, the loop turns and the abort that systemd will send need
+ * not cost anybody an answer. A loop that hangs must not take this way: it keeps the default.
+ */
+static void manager_expect_abort(Manager *manager, bool expected) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGABRT);
+        manager->abort_source = sd_event_source_disable_unref(manager->abort_source);
+        sigprocmask(expected ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+        if (expected && sd_event_add_signal(manager->runtime->event, &manager->abort_source,
+                                            SIGABRT, manager_on_abort, manager) < 0)
+                sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *userdata) {
         Manager *manager = userdata;
         JournalEntry *entry;
@@ -98,6 +146,7 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
                                           "Feeding the watchdog again.");
         journal_entry_add(entry, "HEALTH_REASON", "%s", cause ? cause : "");
         journal_submit(manager->journal, entry);
+        manager_expect_abort(manager, cause != NULL);
 }
 
 static void manager_on_shortage(int error, void *userdata) {
@@ -210,23 +259,9 @@ static void manager_reload(Manager *manager) {
         manager_update_notify(manager);
 }
 
-static void manager_on_drained(void *userdata) {
-        Manager *manager = userdata;
-
-        (void) sd_event_exit(manager->runtime->event, 0);
-}
-
-static void manager_on_drain_timeout(Timer *timer, void *userdata) {
-        (void) timer;
-        manager_on_drained(userdata);
-}
-
 static void manager_stop(Manager *manager) {
         notify_send(manager->notify, "STOPPING=1\nSTATUS=stopping");
-        if (timer_is_armed(&manager->drain_timer))
-                return;
-        (void) timer_arm_after(&manager->drain_timer, DRAIN_WITHIN_USEC);
-        http_server_drain(manager->server, manager_on_drained, manager);
+        manager_drain(manager);
 }
 
 static int manager_on_signal(sd_event_source *s, const struct signalfd_siginfo *signal,
@@ -298,6 +333,7 @@ Manager *manager_free(Manager *manager) {
         journal_free(manager->journal);
         for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
                 sd_event_source_unref(manager->signals[i]);
+        sd_event_source_unref(manager->abort_source);
         free(manager->summary);
         runtime_free(manager->runtime);
         free(manager);
@@ -370,5 +406,5 @@ int manager_run(Manager *manager) {
                                                            " probes and %" PRIu64 " requests.",
                                                            manager->runtime->statistics.probes_run,
                                                            manager->runtime->statistics.requests));
-        return r;
+        return r < 0 ? r : manager->aborted;
 }

@@ -2,6 +2,7 @@
 
 #include "check/condition.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -346,6 +347,7 @@ static ConditionResult term_eval(const Term *term, const Sample *sample, char **
 
 static void reason_add_term(TextBuffer *reason, const Term *term, ConditionResult result,
                             const char *value) {
+        assert(term->operator < _OPERATOR_MAX);
         if (reason->length > 0)
                 text_buffer_add_string(reason, " and ");
         text_buffer_printf(reason, "%s %s %s", term->name, operator_names[term->operator],

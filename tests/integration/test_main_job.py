@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -158,6 +159,22 @@ def test_watchdog_is_fed_only_while_healthy(daemon, redis):
     assert "Feeding the watchdog again" in daemon.stderr()
     daemon.terminate()
     assert notify.last("STOPPING") == "1"
+
+
+def test_an_expected_abort_answers_open_requests(daemon):
+    """What systemd's watchdog does to a healthd that withholds its pings."""
+    daemon.write_check("redis", COMMON + "Type=redis\n[Redis]\nAddress=127.0.0.1:1\n")
+    daemon.expected_statuses = (-signal.SIGABRT,)
+    daemon.start(watchdog_usec=1500000)
+    wait_until("it is withheld", lambda: "Not feeding the watchdog" in daemon.stderr())
+    with socket.create_connection(("127.0.0.1", daemon.port)) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.1)
+        daemon.process.send_signal(signal.SIGABRT)
+        time.sleep(0.05)
+        client.sendall(b"\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    assert daemon.process.wait(10) == -signal.SIGABRT
 
 
 @pytest.mark.parametrize("when", ["started", "checked", "healthy"])

@@ -96,6 +96,7 @@ class Healthd:
         self.process = None
         self.notify = None
         self.stderr_path = self.directory / "stderr"
+        self.expected_statuses = (0, -signal.SIGKILL)
 
     def write_conf(self, text):
         (self.config / "healthd.conf").write_text(text, encoding="utf-8")
@@ -219,7 +220,7 @@ class Healthd:
         for mark in SANITIZER_MARKS:
             assert mark not in text, text
         status = self.process.returncode
-        assert status in (0, -signal.SIGKILL), f"healthd ended with status {status}:\n{text}"
+        assert status in self.expected_statuses, f"healthd ended with status {status}:\n{text}"
 
     def close(self):
         try:
