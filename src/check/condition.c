@@ -34,7 +34,7 @@ static const char *const operator_names[_OPERATOR_MAX] = {
 
 typedef struct Term {
         char *name;
-        Operator operator;
+        Operator comparison;
         char *value;
         double number; /* NAN if the value is none */
         regex_t regex;
@@ -118,7 +118,7 @@ static int term_parse_operator(Term *term, const char **text, char **ret_why) {
         for (size_t i = 0; i < _OPERATOR_MAX; i++) {
                 const char *after = string_after_prefix(*text, operator_names[i]);
                 if (after) {
-                        term->operator=(Operator) i;
+                        term->comparison = (Operator) i;
                         *text = after;
                         return 0;
                 }
@@ -161,7 +161,7 @@ static int term_parse_value(Term *term, const char **text, char **ret_why) {
                 return -ENOMEM;
         if (start == *text) {
                 (void) string_printf(ret_why, "\"%s %s\" lacks a value", term->name,
-                                     operator_names[term->operator]);
+                                     operator_names[term->comparison]);
                 return -EINVAL;
         }
         term->number = number_parse(string_strip(term->value));
@@ -172,7 +172,7 @@ static int term_compile(Term *term, char **ret_why) {
         char why[128];
         int r;
 
-        if (term->operator== OPERATOR_MATCH || term->operator== OPERATOR_NOT_MATCH) {
+        if (term->comparison == OPERATOR_MATCH || term->comparison == OPERATOR_NOT_MATCH) {
                 r = regcomp(&term->regex, term->value, REG_EXTENDED | REG_NOSUB);
                 if (r != 0) {
                         regerror(r, &term->regex, why, sizeof(why));
@@ -183,10 +183,10 @@ static int term_compile(Term *term, char **ret_why) {
                 term->has_regex = true;
                 return 0;
         }
-        if (term->operator!= OPERATOR_EQUAL && term->operator!= OPERATOR_NOT_EQUAL &&
+        if (term->comparison != OPERATOR_EQUAL && term->comparison != OPERATOR_NOT_EQUAL &&
             isnan(term->number)) {
                 (void) string_printf(ret_why, "\"%s %s\" needs a number, not \"%s\"", term->name,
-                                     operator_names[term->operator], term->value);
+                                     operator_names[term->comparison], term->value);
                 return -EINVAL;
         }
         return 0;
@@ -261,7 +261,7 @@ static ConditionResult result_of(bool holds) {
 static ConditionResult compare_numbers(const Term *term, double number) {
         if (isnan(term->number))
                 return CONDITION_MISMATCH;
-        switch (term->operator) {
+        switch (term->comparison) {
         case OPERATOR_LESS:
                 return result_of(number < term->number);
         case OPERATOR_LESS_EQUAL:
@@ -283,7 +283,7 @@ static ConditionResult compare_numbers(const Term *term, double number) {
 }
 
 static ConditionResult compare_strings(const Term *term, const char *text) {
-        switch (term->operator) {
+        switch (term->comparison) {
         case OPERATOR_EQUAL:
                 return result_of(strcmp(text, term->value) == 0);
         case OPERATOR_NOT_EQUAL:
@@ -313,9 +313,9 @@ static ConditionResult compare_booleans(const Term *term, bool boolean) {
                 return compare_strings(term, boolean ? "true" : "false");
         if (!boolean_parse(term->value, &wanted))
                 return CONDITION_MISMATCH;
-        if (term->operator== OPERATOR_EQUAL)
+        if (term->comparison == OPERATOR_EQUAL)
                 return result_of(boolean == wanted);
-        if (term->operator== OPERATOR_NOT_EQUAL)
+        if (term->comparison == OPERATOR_NOT_EQUAL)
                 return result_of(boolean != wanted);
         return CONDITION_MISMATCH;
 }
@@ -347,10 +347,10 @@ static ConditionResult term_eval(const Term *term, const Sample *sample, char **
 
 static void reason_add_term(TextBuffer *reason, const Term *term, ConditionResult result,
                             const char *value) {
-        assert(term->operator < _OPERATOR_MAX);
+        assert(term->comparison < _OPERATOR_MAX);
         if (reason->length > 0)
                 text_buffer_add_string(reason, " and ");
-        text_buffer_printf(reason, "%s %s %s", term->name, operator_names[term->operator],
+        text_buffer_printf(reason, "%s %s %s", term->name, operator_names[term->comparison],
                            term->value);
         if (result == CONDITION_ABSENT)
                 text_buffer_printf(reason, ": nothing named \"%s\" was measured", term->name);
