@@ -107,8 +107,8 @@ static uint16_t duration_encode(uint32_t usec) {
                 return (uint16_t) usec;
         shift = 20 - (unsigned) __builtin_clz(usec);
         /* Rounding up to the next power of two carries into the exponent, as it should. */
-        return (uint16_t) (((shift + 1) << 11) +
-                           ((((uint64_t) usec << 1 >> shift) + 1) >> 1) - 2048);
+        return (uint16_t) (((shift + 1) << 11) + ((((uint64_t) usec << 1 >> shift) + 1) >> 1) -
+                           2048);
 }
 
 static uint64_t duration_decode(uint16_t code) {
@@ -238,9 +238,8 @@ static void history_push_bucket(History *history, uint64_t realtime_usec, bool f
         if (code > bucket.max)
                 bucket.max = code;
         bucket.mean = duration_encode((uint32_t) (sum_usec / bucket.count));
-        sum_write(&history->sum, (BucketSum) { .usec = sum_usec,
-                                               .number = bucket.number,
-                                               .count = bucket.count });
+        sum_write(&history->sum,
+                  (BucketSum){ .usec = sum_usec, .number = bucket.number, .count = bucket.count });
         bucket_write(&history->buckets[number % history->header.n_buckets], bucket);
 }
 
@@ -260,7 +259,7 @@ HistoryLayout history_layout_for(size_t n_checks) {
         uint32_t n_buckets = n_checks <= HISTORY_FINE_CHECKS ? HISTORY_FINE_BUCKETS
                                                              : HISTORY_COARSE_BUCKETS;
 
-        return (HistoryLayout) { .n_buckets = n_buckets, .bucket_usec = USEC_PER_DAY / n_buckets };
+        return (HistoryLayout){ .n_buckets = n_buckets, .bucket_usec = USEC_PER_DAY / n_buckets };
 }
 
 size_t history_size(HistoryLayout layout) {
@@ -288,8 +287,8 @@ bool history_open(History *history, size_t size, HistoryLayout layout) {
 }
 
 HistoryLayout history_layout(const History *history) {
-        return (HistoryLayout) { .n_buckets = history->header.n_buckets,
-                                 .bucket_usec = history->header.bucket_usec };
+        return (HistoryLayout){ .n_buckets = history->header.n_buckets,
+                                .bucket_usec = history->header.bucket_usec };
 }
 
 void history_push(History *history, uint64_t realtime_usec, Status result, Status settled,
@@ -299,17 +298,17 @@ void history_push(History *history, uint64_t realtime_usec, Status result, Statu
 
         assert(result > STATUS_UNKNOWN && result < _STATUS_MAX && settled < _STATUS_MAX);
         ring_push(history->samples, HISTORY_SAMPLES, &history->newest_sample,
-                  (Event) { .realtime_usec = realtime_usec,
-                            .duration_usec = kept_usec,
-                            .statuses = (uint8_t) (result << 4 | settled) });
+                  (Event){ .realtime_usec = realtime_usec,
+                           .duration_usec = kept_usec,
+                           .statuses = (uint8_t) (result << 4 | settled) });
         history_push_bucket(history, realtime_usec, !status_passes(result), kept_usec);
 }
 
 void history_push_transition(History *history, uint64_t realtime_usec, Status from, Status to) {
         assert(from != to && from < _STATUS_MAX && to < _STATUS_MAX);
         ring_push(history->transitions, HISTORY_TRANSITIONS, &history->newest_transition,
-                  (Event) { .realtime_usec = realtime_usec,
-                            .statuses = (uint8_t) (from << 4 | to) });
+                  (Event){ .realtime_usec = realtime_usec,
+                           .statuses = (uint8_t) (from << 4 | to) });
 }
 
 bool history_sample(const History *history, size_t age, HistorySample *ret) {
@@ -318,7 +317,7 @@ bool history_sample(const History *history, size_t age, HistorySample *ret) {
         if (!ring_read(history->samples, HISTORY_SAMPLES, history->newest_sample, age, &event) ||
             event_first(&event) == STATUS_UNKNOWN)
                 return false;
-        *ret = (HistorySample) {
+        *ret = (HistorySample){
                 .realtime_usec = event.realtime_usec,
                 .duration_usec = event.duration_usec,
                 .result = event_first(&event),
@@ -334,7 +333,7 @@ bool history_transition(const History *history, size_t age, HistoryTransition *r
                        &event) ||
             event_first(&event) == event_second(&event))
                 return false;
-        *ret = (HistoryTransition) {
+        *ret = (HistoryTransition){
                 .realtime_usec = event.realtime_usec,
                 .from = event_first(&event),
                 .to = event_second(&event),
@@ -352,7 +351,7 @@ bool history_bucket(const History *history, uint64_t now_realtime_usec, size_t a
         bucket = history_find_bucket(history, number - age);
         if (!bucket)
                 return false;
-        *ret = (HistoryBucket) {
+        *ret = (HistoryBucket){
                 .start_usec = bucket->number * history->header.bucket_usec,
                 .count = bucket->count,
                 .failures = bucket->failures,
@@ -399,11 +398,11 @@ void history_percentiles(const History *history, uint64_t since_realtime_usec,
                     sample.realtime_usec <= now_realtime_usec)
                         durations[n++] = sample.duration_usec;
         if (n == 0) {
-                *ret = (HistoryPercentiles) {};
+                *ret = (HistoryPercentiles){};
                 return;
         }
         qsort(durations, n, sizeof(durations[0]), duration_compare);
-        *ret = (HistoryPercentiles) {
+        *ret = (HistoryPercentiles){
                 .n_samples = n,
                 .p50_usec = durations[(n * 50 + 99) / 100 - 1],
                 .p90_usec = durations[(n * 90 + 99) / 100 - 1],

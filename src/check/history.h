@@ -21,8 +21,8 @@
 
 #include "check/status.h"
 
-#define HISTORY_SAMPLES     64
-#define HISTORY_TRANSITIONS 16
+#define HISTORY_SAMPLES        64
+#define HISTORY_TRANSITIONS    16
 
 /* Up to HISTORY_FINE_CHECKS checks a day is 1440 minutes, above that it is 288 times 5 minutes. */
 #define HISTORY_FINE_CHECKS    2000
@@ -30,10 +30,10 @@
 #define HISTORY_COARSE_BUCKETS 288
 
 /*
- * Bytes per check: 24 368 fine (2000 checks: 46.5 MiB) and 5936 coarse (10 000 checks: 56.7 MiB).
+ * Bytes per check: 24 368 fine (2000 checks: 46.5 MiB) and 5936 coarse (10 000 checks: 56.6 MiB).
  */
-#define HISTORY_HEAD_BYTES  48
-#define HISTORY_ENTRY_BYTES 16
+#define HISTORY_HEAD_BYTES     48
+#define HISTORY_ENTRY_BYTES    16
 #define HISTORY_BYTES(n_buckets)                                                                   \
         (HISTORY_HEAD_BYTES +                                                                      \
          HISTORY_ENTRY_BYTES * (HISTORY_SAMPLES + HISTORY_TRANSITIONS + (size_t) (n_buckets)))
