@@ -42,7 +42,6 @@ typedef struct Term {
 } Term;
 
 struct Condition {
-        char *text;
         Term *terms;
         size_t n_terms;
 };
@@ -59,15 +58,10 @@ Condition *condition_free(Condition *condition) {
                         regfree(&term->regex);
         }
         free(condition->terms);
-        free(condition->text);
         free(condition);
         return NULL;
 }
 DEFINE_CLEANUP(Condition, condition_free)
-
-const char *condition_text(const Condition *condition) {
-        return condition->text;
-}
 
 int condition_add_names(const Condition *condition, StringList *names) {
         int r;
@@ -226,9 +220,6 @@ int condition_parse(const char *text, Condition **ret, char **ret_why) {
         int r;
 
         if (!condition)
-                return -ENOMEM;
-        condition->text = strdup(text);
-        if (!condition->text)
                 return -ENOMEM;
         for (;;) {
                 terms = reallocarray(condition->terms, condition->n_terms + 1, sizeof(Term));

@@ -346,8 +346,9 @@ bool history_bucket(const History *history, uint64_t now_realtime_usec, size_t a
         uint64_t number = now_realtime_usec / history->header.bucket_usec;
         const Bucket *bucket;
 
-        if (age >= history->header.n_buckets || age > number)
+        if (age >= history->header.n_buckets)
                 return false;
+        /* Before the epoch this wraps to a number that no bucket can have. */
         bucket = history_find_bucket(history, number - age);
         if (!bucket)
                 return false;

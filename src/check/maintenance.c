@@ -165,7 +165,7 @@ static bool read_day(const char **text, int64_t *ret) {
         tm.tm_mday = (int) day;
         *ret = timegm(&tm);
         /* It turns a day that does not exist into one of the next month. */
-        return tm.tm_mon == (int) month - 1 && tm.tm_mday == (int) day;
+        return tm.tm_mon == (int) month - 1;
 }
 
 static int why_no_time(char **ret_why) {
@@ -346,7 +346,7 @@ static bool wall_at(int64_t seconds, int64_t *ret_wall, long *ret_offset) {
 
 /* Whether the window is open when the wall shows this, and what it will show at the end. */
 static bool window_find_end(const MaintenanceWindow *window, int64_t wall, int64_t *ret_end) {
-        int64_t length = (int64_t) window->to - window->from, today, start;
+        int64_t length = (int64_t) window->to - window->from, today;
 
         if (window->once) {
                 *ret_end = window->end_wall;
@@ -357,7 +357,8 @@ static bool window_find_end(const MaintenanceWindow *window, int64_t wall, int64
         /* West of Greenwich the wall shows 1969 on the first day: round down there too. */
         today = (wall + DAY_SECONDS) / DAY_SECONDS - 1;
         for (int64_t day = today; day >= today - 1; day--) {
-                start = day * DAY_SECONDS + window->from;
+                int64_t start = day * DAY_SECONDS + window->from;
+
                 if (wall >= start && wall < start + length && window_has_day(window, day)) {
                         *ret_end = start + length;
                         return true;
@@ -432,10 +433,11 @@ bool maintenance_list_covers(const MaintenanceList *list, uint64_t realtime_usec
 }
 
 uint64_t maintenance_list_until(const MaintenanceList *list, uint64_t realtime_usec) {
-        uint64_t latest = 0, until;
+        uint64_t latest = 0;
 
         for (size_t i = 0; i < list->n_items; i++) {
-                until = maintenance_until(&list->items[i], realtime_usec);
+                uint64_t until = maintenance_until(&list->items[i], realtime_usec);
+
                 if (until > latest)
                         latest = until;
         }

@@ -44,10 +44,11 @@ static bool is_control(const char *letter, size_t length) {
 
 /* Bytes of the longest run of whole, printable characters at text that is not over size bytes. */
 static size_t printable_length(const char *text, size_t size) {
-        size_t used = 0, length;
+        size_t used = 0;
 
         while (used < size) {
-                length = utf8_sequence_length(text + used, size - used);
+                size_t length = utf8_sequence_length(text + used, size - used);
+
                 if (length == 0 || is_control(text + used, length))
                         break;
                 used += length;

@@ -81,6 +81,10 @@ static void request_fail_internal(HttpRequest *request, int r) {
         request_report(request, &result);
 }
 
+static int64_t request_time(const HttpRequest *request, CURLINFO info) {
+        return http_transfer_time_usec(request->transfer.easy, info);
+}
+
 static void request_get_times(const HttpRequest *request, HttpResult *result) {
         result->dns_usec = (int64_t) request->resolve_usec;
         http_result_read_times(result, request->transfer.easy, request->tls);
@@ -201,21 +205,21 @@ static CURLcode request_on_tls(CURL *easy, void *context, void *userdata) {
 static bool request_has_large_headers(const HttpRequest *request, CURLcode result) {
         return request->header_size > request->settings.headers_max ||
                (result == CURLE_OUT_OF_MEMORY && request->body_size == 0 &&
-                http_transfer_time_usec(request->transfer.easy, CURLINFO_STARTTRANSFER_TIME_T) > 0);
+                request_time(request, CURLINFO_STARTTRANSFER_TIME_T) > 0);
 }
 
-static int format_size(size_t size, char **ret) {
-        bool mebi = size % (1024 * 1024) == 0;
+static void result_say_too_large(HttpResult *result, const char *what, size_t limit,
+                                 const char *advice) {
+        bool mebi = limit % (1024 * 1024) == 0;
 
-        return string_printf(ret, "%zu %s", size / (mebi ? 1024 * 1024 : 1024),
-                             mebi ? "MiB" : "KiB");
+        (void) string_printf(&result->error, "%s larger than %zu %s%s", what,
+                             limit / (mebi ? 1024 * 1024 : 1024), mebi ? "MiB" : "KiB", advice);
 }
 
 static void request_fail_transfer(HttpRequest *request, CURLcode code) {
         _cleanup_(http_result_done) HttpResult result = {};
         const char *why = curl_transfer_strerror(&request->transfer, code);
         bool large_headers = request_has_large_headers(request, code);
-        _cleanup_free_ char *limit = NULL;
         long status = 0;
 
         http_result_init(&result, HTTP_FAILED);
@@ -223,19 +227,13 @@ static void request_fail_transfer(HttpRequest *request, CURLcode code) {
         request_get_answer(request, status, &result);
         if (!large_headers && curl_transfer_failed_internally(&request->transfer, code))
                 result.outcome = HTTP_FAILED_INTERNALLY;
-        if (large_headers) {
-                if (format_size(request->settings.headers_max, &limit) >= 0)
-                        (void) string_printf(&result.error, "the headers are larger than %s",
-                                             limit);
-        } else if (request->body_size > request->settings.body_max) {
-                if (format_size(request->settings.body_max, &limit) >= 0)
-                        (void) string_printf(&result.error,
-                                             "the body is larger than %s, more than healthd "
-                                             "reads; choose a smaller document",
-                                             limit);
-        } else if (result.outcome == HTTP_FAILED_INTERNALLY ||
-                   http_transfer_time_usec(request->transfer.easy, CURLINFO_PRETRANSFER_TIME_T) ==
-                                   0)
+        if (large_headers)
+                result_say_too_large(&result, "the headers are", request->settings.headers_max, "");
+        else if (request->body_size > request->settings.body_max)
+                result_say_too_large(&result, "the body is", request->settings.body_max,
+                                     ", more than healthd reads; choose a smaller document");
+        else if (result.outcome == HTTP_FAILED_INTERNALLY ||
+                 request_time(request, CURLINFO_PRETRANSFER_TIME_T) == 0)
                 (void) string_printf(&result.error, "connecting to %s: %s", request->place, why);
         else
                 (void) string_replace(&result.error, why);
@@ -517,7 +515,7 @@ int http_request_start(HttpRequest *request) {
 }
 
 static const char *request_stage(const HttpRequest *request) {
-        if (http_transfer_time_usec(request->transfer.easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
+        if (request_time(request, CURLINFO_PRETRANSFER_TIME_T) > 0)
                 return request->header_size > 0 ? "waiting for the body"
                                                 : "waiting for the first byte";
         return request->is_securing ? "setting up TLS" : "connecting";

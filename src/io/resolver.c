@@ -490,6 +490,7 @@ int resolver_new(Reactor *reactor, Scheduler *scheduler, Resolver **ret) {
         r = shared_new(&resolver->shared);
         if (r < 0)
                 return r;
+        assert(resolver->shared);
         r = io_source_add(&resolver->io, reactor, resolver->shared->event_fd, EPOLLIN,
                           resolver_on_wake, resolver);
         if (r < 0)

@@ -59,11 +59,21 @@ typedef struct HttpProbe {
 
 static const ConfigRange redirects_range = { 0, REDIRECTS_MAX };
 
+static int http_parse_header(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        size_t length = strcspn(value, ": \t");
+        int r;
+
+        if (!*value || (length > 0 && value[length] == ':'))
+                return config_parse_lines(key, value, field, ret_why);
+        r = string_replace(ret_why, "it must be written as Header=Name: value");
+        return r < 0 ? r : -EINVAL;
+}
+
 static const ConfigKey http_keys[] = {
         { "URL", config_parse_string, offsetof(HttpProbe, url) },
         { "Method", config_parse_string, offsetof(HttpProbe, method) },
-        { "Header", config_parse_lines, offsetof(HttpProbe, headers),
-          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
+        { "Header", http_parse_header, offsetof(HttpProbe, headers),
+          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_CREDENTIAL },
         { "Body", config_parse_string, offsetof(HttpProbe, body), .flags = CONFIG_CREDENTIAL },
         { "Json", config_parse_lines, offsetof(HttpProbe, json) },
         { "BodyMatch", config_parse_string, offsetof(HttpProbe, body_match) },
@@ -154,11 +164,8 @@ static int http_prepare_headers(HttpProbe *probe, ProbeSetup *setup) {
         int r;
 
         for (size_t i = 0; probe->headers && probe->headers[i]; i++) {
-                const char *line = probe->headers[i];
-                size_t length = strcspn(line, ": \t");
-                if (length == 0 || line[length] != ':')
-                        return invalid(setup, "Header= must be written as Header=Name: value");
-                r = header_add_secrets(line + length + 1, setup->secrets);
+                const char *colon = strchr(probe->headers[i], ':');
+                r = header_add_secrets(colon + 1, setup->secrets);
                 if (r < 0)
                         return r;
         }

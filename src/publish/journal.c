@@ -11,11 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "publish/journal-messages.h"
@@ -162,16 +162,6 @@ static void *journal_thread(void *userdata) {
         }
         pthread_mutex_unlock(&journal->lock);
         return NULL;
-}
-
-/* systemd sets JOURNAL_STREAM to the device and inode of what it connected stderr to. */
-static bool stderr_is_journal(void) {
-        const char *stream = getenv("JOURNAL_STREAM");
-        uint64_t device, inode;
-        struct stat st;
-
-        return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
-               fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 static int journal_start_thread(Journal *journal) {

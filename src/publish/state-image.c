@@ -2,6 +2,7 @@
 
 #include "publish/state-image.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static size_t copy_size(size_t record_size) {
         return sizeof(StateCopy) + aligned(record_size);
 }
 
-/* Length of a name in a table, which need not end. */
+/* Not empty, and nothing behind its end. */
 static bool name_is_sound(const StateName *name) {
         size_t length = strnlen(name->name, STATE_NAME_MAX);
 
@@ -224,15 +225,16 @@ static uint32_t copy_crc(const StateCopy *head, const void *data) {
 }
 
 static bool copy_is_whole(const StateCopy *copy, size_t size_max) {
-        return copy->sequence > 0 && copy->sequence <= SEQUENCE_MAX && copy->size <= size_max &&
+        return copy->sequence > 0 && copy->size <= size_max &&
                copy->crc == copy_crc(copy, copy->data);
 }
 
 /* From here on the sequence numbers alone say which copy is the older one. */
 static void slot_drop_broken(const StateSlot *slot) {
         for (size_t i = 0; i < ELEMENTS(slot->copies); i++)
-                if (slot->copies[i]->sequence != 0 &&
-                    !copy_is_whole(slot->copies[i], slot->size_max))
+                if (slot->copies[i]->sequence > SEQUENCE_MAX ||
+                    (slot->copies[i]->sequence > 0 &&
+                     !copy_is_whole(slot->copies[i], slot->size_max)))
                         slot->copies[i]->sequence = 0;
 }
 

@@ -36,43 +36,46 @@ StateStore *state_store_free(StateStore *store) {
         return NULL;
 }
 
-/* Takes the fd, on failure too. */
-static int store_map(int fd, size_t size, StateStore **ret) {
-        _cleanup_close_ int owned = fd;
-        _cleanup_(state_store_freep) StateStore *store = calloc(1, sizeof(StateStore));
-        void *memory;
+static StateStore *store_alloc(void) {
+        StateStore *store = calloc(1, sizeof(StateStore));
 
-        if (!store)
-                return -ENOMEM;
-        store->fd = TAKE_FD(owned);
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, store->fd, 0);
+        if (store)
+                store->fd = -1;
+        return store;
+}
+
+static int store_map(StateStore *store, size_t size) {
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, store->fd, 0);
+
         if (memory == MAP_FAILED)
                 return -errno;
         store->memory = memory;
         store->size = size;
-        *ret = TAKE_PTR(store);
         return 0;
 }
 
 /* A mapping whose size nobody can change any more, so that touching it never raises SIGBUS. */
-static int store_new_memory(size_t size, StateStore **ret) {
+static int store_map_new(StateStore *store, size_t size) {
         const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-        _cleanup_close_ int fd = memfd_create("healthd-state", flags | MFD_NOEXEC_SEAL);
 
-        if (fd < 0 && errno == EINVAL)
-                fd = memfd_create("healthd-state", flags);
-        if (fd < 0 || ftruncate(fd, (off_t) size) < 0 || fcntl(fd, F_ADD_SEALS, SIZE_SEALS) < 0)
+        store->fd = memfd_create("healthd-state", flags | MFD_NOEXEC_SEAL);
+        if (store->fd < 0 && errno == EINVAL)
+                store->fd = memfd_create("healthd-state", flags);
+        if (store->fd < 0 || ftruncate(store->fd, (off_t) size) < 0 ||
+            fcntl(store->fd, F_ADD_SEALS, SIZE_SEALS) < 0)
                 return -errno;
-        return store_map(TAKE_FD(fd), size, ret);
+        return store_map(store, size);
 }
 
 int state_store_new(const StateLayout *layout, const StateSlotName *slots, size_t n_slots,
                     StateStore **ret) {
-        _cleanup_(state_store_freep) StateStore *store = NULL;
+        _cleanup_(state_store_freep) StateStore *store = store_alloc();
         _cleanup_free_ StateSlotName *ordered = NULL;
         size_t size;
         int r;
 
+        if (!store)
+                return -ENOMEM;
         r = state_image_get_size(layout, n_slots, &size);
         if (r < 0)
                 return r;
@@ -81,7 +84,7 @@ int state_store_new(const StateLayout *layout, const StateSlotName *slots, size_
                 return -ENOMEM;
         for (size_t i = 0; i < n_slots; i++)
                 ordered[i] = slots[i];
-        r = store_new_memory(size, &store);
+        r = store_map_new(store, size);
         if (r < 0)
                 return r;
         r = state_image_format(layout, ordered, n_slots, store->memory, &store->image);
@@ -122,35 +125,37 @@ static void name_problem(char **problem, const char *subject) {
                 (void) string_printf(problem, "%s is not used: %s", subject, what);
 }
 
-static int adopt(const StateLayout *layout, int fd, StateStore **ret, char **ret_problem) {
-        _cleanup_close_ int owned = fd;
-        _cleanup_(state_store_freep) StateStore *store = NULL;
-        size_t size;
+static int adopt(const StateLayout *layout, StateStore *store, char **ret_problem) {
+        size_t size = 0;
         int r;
 
-        r = check_descriptor(owned, &size, ret_problem);
+        r = check_descriptor(store->fd, &size, ret_problem);
         if (r < 0)
                 return r;
-        r = store_map(TAKE_FD(owned), size, &store);
+        r = store_map(store, size);
         if (r < 0)
                 return state_refuse(ret_problem, r, "it cannot be mapped: %s", strerror(-r));
-        r = state_image_open(layout, store->memory, size, &store->image, ret_problem);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(store);
-        return 0;
+        return state_image_open(layout, store->memory, size, &store->image, ret_problem);
 }
 
 int state_store_adopt(const StateLayout *layout, int fd, StateStore **ret, char **ret_problem) {
+        _cleanup_(state_store_freep) StateStore *store = store_alloc();
         char *problem = NULL;
         int r;
 
-        r = adopt(layout, fd, ret, &problem);
+        if (!store) {
+                fd_close(fd);
+                return -ENOMEM;
+        }
+        store->fd = fd;
+        r = adopt(layout, store, &problem);
         if (r < 0) {
                 name_problem(&problem, "The state kept by systemd");
                 *ret_problem = problem;
+                return r;
         }
-        return r;
+        *ret = TAKE_PTR(store);
+        return 0;
 }
 
 static int check_file(int fd, size_t *ret_size, char **ret_problem) {
@@ -191,13 +196,12 @@ static int read_all(int fd, void *memory, size_t size, char **ret_problem) {
 }
 
 /* The header first: what is no state gets no memory. */
-static int load_file(const StateLayout *layout, const char *path, StateStore **ret,
+static int load_file(const StateLayout *layout, const char *path, StateStore *store,
                      char **ret_problem) {
-        _cleanup_(state_store_freep) StateStore *store = NULL;
         _cleanup_close_ int fd = open(path,
                                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         StateHeader header;
-        size_t size;
+        size_t size = 0;
         int r;
 
         if (fd < 0 && errno == ENOENT)
@@ -213,30 +217,31 @@ static int load_file(const StateLayout *layout, const char *path, StateStore **r
         r = state_image_check_header(layout, &header, size, ret_problem);
         if (r < 0)
                 return r;
-        r = store_new_memory(size, &store);
+        r = store_map_new(store, size);
         if (r < 0)
                 return state_refuse(ret_problem, r, "there is no memory for it: %s", strerror(-r));
         r = read_all(fd, store->memory, size, ret_problem);
         if (r < 0)
                 return r;
-        r = state_image_open(layout, store->memory, size, &store->image, ret_problem);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(store);
-        return 0;
+        return state_image_open(layout, store->memory, size, &store->image, ret_problem);
 }
 
 int state_store_load_file(const StateLayout *layout, const char *path, StateStore **ret,
                           char **ret_problem) {
+        _cleanup_(state_store_freep) StateStore *store = store_alloc();
         char *problem = NULL;
         int r;
 
-        r = load_file(layout, path, ret, &problem);
+        if (!store)
+                return -ENOMEM;
+        r = load_file(layout, path, store, &problem);
         if (r < 0) {
                 name_problem(&problem, path);
                 *ret_problem = problem;
+                return r;
         }
-        return r;
+        *ret = TAKE_PTR(store);
+        return 0;
 }
 
 static int write_all(int fd, const void *memory, size_t size) {

@@ -69,7 +69,7 @@ int state_store_fd(const StateStore *store);
 /* Bytes of memory if every page is in use. */
 size_t state_store_size(const StateStore *store);
 
-/* Whether the store was made, not adopted or loaded, since the machine was booted. */
+/* Whether state_store_new() made it since the machine was booted, wherever it was kept since. */
 bool state_store_is_same_boot(const StateStore *store);
 
 /* Whether the store has these slots (unique names, any order), identities included, and no other.

@@ -31,16 +31,18 @@ static void ask(const MaintenanceWindow *window, uint64_t usec) {
                         abort(); /* closed, and closing */
                 return;
         }
+        if (until == UINT64_MAX)
+                return; /* later than can be said */
         if (until <= usec)
                 abort(); /* closing in the past */
-        if (until == UINT64_MAX)
-                return;
         if (maintenance_covers(window, until) || !maintenance_covers(window, until - 1))
                 abort(); /* it closes at another time */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const uint64_t times[] = { 0, 1, USEC_PER_DAY, INT64_MAX, UINT64_MAX };
+        static const uint64_t times[] = {
+                0, 1, USEC_PER_DAY, INT64_MAX, UINT64_MAX - 1, UINT64_MAX
+        };
         _cleanup_free_ char *text = strndup((const char *) data, size);
         _cleanup_free_ char *why = NULL;
         uint64_t hash = hash_add(HASH_START, data, size);

@@ -61,11 +61,13 @@ WEB = """
         location /away {{ return 302 http://127.0.0.1:{other}/echo; }}
         location /away-again {{ return 307 http://127.0.0.1:{other}/echo; }}
         location /to-name {{ return 302 http://localhost:{port}/echo; }}
+        location /to-login {{ return 302 http://somebody:word@127.0.0.1:{other}/echo; }}
+        location /leak {{ return 200 "s3cr3t%2DPassw0rd"; }}
         location /to-nobody {{ return 302 http://no-such-host.invalid/; }}
     }}
     server {{
         listen 127.0.0.1:{other};
-        return 200 "auth=$http_authorization; x-secret=$http_x_secret; to=$http_host";
+        return 200 "other: auth=$http_authorization; x-secret=$http_x_secret; to=$http_host";
     }}
     server {{ listen 127.0.0.1:{h2c} http2; return 200 "ok"; }}
     server {{
@@ -92,6 +94,9 @@ WEB = """
 def web(certificates):
     certificate, key = certificates.issue("web")
     soon_certificate, soon_key = certificates.issue("soon", days=5)
+    # With its authority, as servers send it: what expires first counts.
+    with open(soon_certificate, "a", encoding="ascii") as file:
+        file.write(certificates.ca.read_text())
     ports = {name: free_port() for name in ("other", "h2c", "tls", "soon", "mutual")}
     server = servers.Nginx(WEB, token=TOKEN, ca=certificates.ca, certificate=certificate, key=key,
                            soon_certificate=soon_certificate, soon_key=soon_key, **ports)
@@ -248,6 +253,19 @@ def test_requests(daemon, web):
     assert checks["head"]["details"]["body_size"] == 0
 
 
+def test_what_is_sent(daemon):
+    with Hostile("no_answer") as server:
+        run_checks(daemon, {"web": section(f"http://127.0.0.1:{server.port}/a?b=c", "Body=[1]",
+                                           "Header=content-type: text/x-list")})
+        lines = server.requests[0].decode("ascii").split("\r\n")
+    assert lines[0] == "POST /a?b=c HTTP/1.1"
+    assert f"Host: 127.0.0.1:{server.port}" in lines
+    assert [line for line in lines if line.startswith("User-Agent: healthd/")]
+    assert [line for line in lines if line.lower().startswith("content-type")] == [
+        "content-type: text/x-list"]
+    assert lines[-2:] == ["", "[1]"]
+
+
 def test_log_in(daemon, web, tmp_path):
     (tmp_path / "web-token").write_text(TOKEN + "\n", encoding="utf-8")
     basic, token = url(web, "/basic"), url(web, "/token")
@@ -279,6 +297,7 @@ def test_redirects(daemon, web):
         "away": section(url(web, "/away"), "FollowRedirects=5", token, *secret),
         "away_basic": section(url(web, "/away", host=f"monitor:{PASSWORD}@127.0.0.1"),
                               "FollowRedirects=5", match),
+        "to_login": section(url(web, "/to-login"), "FollowRedirects=5", match),
         "name": section(url(web, "/to-name"), "FollowRedirects=5", token, *secret),
         "body": section(url(web, "/away-again"), "FollowRedirects=5", "Body=hello"),
         "nobody": section(url(web, "/to-nobody"), "FollowRedirects=5"),
@@ -288,8 +307,8 @@ def test_redirects(daemon, web):
     here, other = f"127.0.0.1:{web.port}", f"127.0.0.1:{web.values['other']}"
     assert matched(checks["within"]) == f"auth=Bearer ***; x-secret=***; to={here}"
     nothing = "auth=; x-secret=; to="
-    for name in ("away", "away_basic", "socket"):
-        assert matched(checks[name]) == nothing + other
+    for name in ("away", "away_basic", "to_login", "socket"):
+        assert matched(checks[name]) == f"other: {nothing}{other}"
     assert matched(checks["name"]) == f"{nothing}localhost:{web.port}"
     for name, said in (("past", "more redirects than FollowRedirects= allows"),
                        ("file", "no http or https URL"),
@@ -505,6 +524,7 @@ HOSTILE = {
     "endless_body": "the body is larger than 1 MiB",
     "huge_length": "the body is larger than 1 MiB",
     "huge_length_silent": "timed out after 1s",
+    "large_headers": "the headers are larger than 64 KiB",
     "endless_headers": "the headers are larger than 64 KiB",
     "endless_header": "the headers are larger than 64 KiB",
     "endless_interim": "the headers are larger than 64 KiB",
@@ -574,6 +594,7 @@ def test_secrets(daemon, web, tmp_path):
         "token": section(echo, "Token=credential:web-token", match),
         "url": section(f"http://monitor:{PASSWORD}@{closed}/?key=query-key"),
         "lone": section(f"http://lone-token@{closed}/"),
+        "written": section(url(web, "/leak", host="monitor:s3cr3t%2DPassw0rd@127.0.0.1"), match),
         "header": section(echo, "Header=X-Secret:   hidden-words  ", match),
         "bearer": section(echo, "Header=Authorization: Bearer hidden-words", match),
         "basic": section(echo, "Header=authorization:basic   dXNlcjpodHRw", match),
@@ -586,6 +607,7 @@ def test_secrets(daemon, web, tmp_path):
     assert matched(checks["token"]).startswith("auth=Bearer ***;")
     assert "x-secret=***;" in matched(checks["header"])
     assert "x-secret=***;" in matched(checks["credential"])
+    assert matched(checks["written"]) == "***"
     for name in ("bearer", "basic", "own_scheme"):
         assert "***; x-secret=;" in matched(checks[name])
     for name in ("url", "lone"):
@@ -629,4 +651,12 @@ def test_mistakes_are_explained(daemon):
     for name, (_, said) in MISTAKES.items():
         lines = [line for line in result.stderr.splitlines() if f"/{name}.check" in line]
         assert len(lines) == 1 and said in lines[0], (name, lines)
+    assert "header.check:10: Header=: it must be written as" in result.stderr
     assert "abcdef" not in result.stdout + result.stderr
+
+
+def test_who_verifies_needs_no_credentials(daemon):
+    daemon.write_check("web", COMMON + section("https://h/", "Header=credential:header",
+                                               "Username=u", "Password=credential:password",
+                                               "Body=credential:body"))
+    assert daemon.verify().returncode == 0

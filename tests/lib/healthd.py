@@ -49,11 +49,23 @@ class NotifySocket:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.messages = []  # (monotonic time, {name: value})
+        self.reading = threading.Event()
+        self.reading.set()
         self.thread = threading.Thread(target=self.receive, daemon=True)
         self.thread.start()
 
+    def pause(self):
+        """Stops reading, so that the queue fills up."""
+        self.reading.clear()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"X_WAKE=1", self.path)
+
+    def resume(self):
+        self.reading.set()
+
     def receive(self):
         while True:
+            self.reading.wait()
             try:
                 data, ancillary, _, _ = socket.recv_fds(self.socket, 8192, 16)
             except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""HTTP servers that misbehave, one way each."""
+"""Servers that misbehave, one way each: HTTP, and one Redis."""
 
 import contextlib
 import socket
@@ -45,6 +45,7 @@ BEHAVIOURS = {
     "endless_body": (endless, OK + b"\r\n", b"x" * 65536),
     "huge_length": (endless, OK + b"Content-Length: 2147483648\r\n\r\n", b"x" * 65536),
     "huge_length_silent": (say_and_wait, OK + b"Content-Length: 2147483648\r\n\r\n"),
+    "large_headers": (say, OK + (b"X-Large: " + b"y" * 1000 + b"\r\n") * 100 + b"\r\n"),
     "endless_headers": (endless, OK, b"X-Flood: " + b"y" * 1000 + b"\r\n"),
     "endless_header": (endless, OK + b"X-Flood: ", b"y" * 4096),
     "endless_interim": (endless, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
@@ -60,6 +61,7 @@ BEHAVIOURS = {
     "redirect_loop": (say, b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
     "redirect_nowhere": (say, b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n"
                               b"Content-Length: 0\r\n\r\n"),
+    "redis_latin1": (say, b"-ERR f\xfcr\x07 Sie\r\n"),
     "one_answer": (answer_once, OK + b"Content-Length: 2\r\n\r\nok"),
 }
 
