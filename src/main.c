@@ -139,7 +139,10 @@ static int run(void) {
                 log_error("Cannot start: %s", error ? error : strerror(-r));
                 return r;
         }
-        return manager_run(manager);
+        r = manager_run(manager);
+        if (r < 0)
+                log_error("The event loop failed: %s", strerror(-r));
+        return r;
 }
 
 int main(int argc, char *argv[]) {
@@ -152,5 +155,9 @@ int main(int argc, char *argv[]) {
         }
         string_list_free(arg_options.directories);
         string_list_free(arg_options.listen);
+        if (r == -ENOMEM)
+                log_error("Out of memory.");
+        if (r > 0)
+                abort();
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

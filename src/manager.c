@@ -21,6 +21,8 @@
 #include "settings.h"
 
 #define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
+#define STATUS_PACE_USEC  USEC_PER_SEC
+#define START_PACE_USEC   (10 * USEC_PER_SEC)
 
 struct Manager {
         const ManagerOptions *options;
@@ -33,42 +35,67 @@ struct Manager {
         Watchdog *watchdog;
         HttpServer *server;
         sd_event_source *signals[3];
+        sd_event_source *abort_source; /* while systemd's watchdog is going to abort us */
+        bool aborted;
         Timer drain_timer;
         size_t refused; /* mistakes of the last reload, which changed nothing */
-        char *summary;  /* the last STATUS= */
+        Timer status_timer;
+        uint64_t status_usec; /* when the service manager was last told how things are */
 };
 
-/* STATUS= and READY=1, whenever they have changed. */
-static void manager_update_notify(Manager *manager) {
-        uint64_t now_usec = now_monotonic_usec();
-        _cleanup_free_ char *summary = summary_line(&manager->view, now_usec);
-        bool ready = false;
-
-        if (summary && manager->refused > 0)
-                (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
-                                     summary);
-        if (summary && !string_equal(summary, manager->summary)) {
-                notify_send(manager->notify, "STATUS=%s", summary);
-                free(manager->summary);
-                manager->summary = TAKE_PTR(summary);
-        }
-        if (manager->ready)
-                return;
+static bool manager_is_ready(const Manager *manager, uint64_t now_usec) {
         switch (manager->ready_when) {
         case READY_WHEN_STARTED:
-                ready = true;
-                break;
+                return true;
         case READY_WHEN_CHECKED:
-                ready = check_set_is_checked(&manager->view.checks);
-                break;
+                return check_set_is_checked(&manager->view.checks);
         case READY_WHEN_HEALTHY:
-                ready = status_passes(check_set_status(&manager->view.checks, NULL, now_usec));
-                break;
+                return status_passes(check_set_status(&manager->view.checks, NULL, now_usec));
         }
-        if (!ready)
+        return false;
+}
+
+static void manager_update_ready(Manager *manager, const char *summary, uint64_t now_usec) {
+        if (manager->ready)
                 return;
+        if (!manager_is_ready(manager, now_usec)) {
+                /* A first probe may take its whole time-out, which may be longer than systemd's. */
+                if (manager->ready_when == READY_WHEN_CHECKED)
+                        notify_extend_timeout(manager->notify, 3 * START_PACE_USEC);
+                (void) timer_arm_after(&manager->status_timer, START_PACE_USEC);
+                return;
+        }
         manager->ready = true;
-        notify_send(manager->notify, "READY=1");
+        notify_ready(manager->notify);
+        journal_submit(manager->journal,
+                       journal_entry_new(LOG_INFO, MESSAGE_READY, "Ready: %s", summary));
+}
+
+/* Tells the service manager how things are. */
+static void manager_on_status_timer(Timer *timer, void *userdata) {
+        Manager *manager = userdata;
+        uint64_t now_usec = now_monotonic_usec();
+        _cleanup_free_ char *summary = summary_line(&manager->view, now_usec);
+
+        (void) timer;
+        manager->status_usec = now_usec;
+        if (!summary)
+                return;
+        if (manager->refused > 0)
+                (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
+                                     summary);
+        notify_status(manager->notify, summary);
+        manager_update_ready(manager, summary, now_usec);
+}
+
+/* Has it told soon, but not after each of a thousand results. */
+static void manager_touch_status(Manager *manager) {
+        uint64_t due_usec = manager->status_usec + STATUS_PACE_USEC;
+
+        if (!manager->ready)
+                due_usec = manager->status_usec + STATUS_PACE_USEC / 10;
+        if (!timer_is_armed(&manager->status_timer) || manager->status_timer.due_usec > due_usec)
+                (void) timer_arm_at(&manager->status_timer, due_usec);
 }
 
 /* Where the one call up ends: journal first, then everybody who looks sees the new generation. */
@@ -77,8 +104,53 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
 
         manager->view.generation++;
         transitions_log(manager->journal, &manager->view.checks, check, changes);
-        if (changes->transition || !manager->ready)
-                manager_update_notify(manager);
+        manager_touch_status(manager);
+}
+
+static void manager_on_drained(void *userdata) {
+        Manager *manager = userdata;
+
+        (void) sd_event_exit(manager->runtime->event, 0);
+}
+
+static void manager_on_drain_timeout(Timer *timer, void *userdata) {
+        (void) timer;
+        manager_on_drained(userdata);
+}
+
+/* Answers the requests that have begun, for a while, and ends the loop. */
+static void manager_drain(Manager *manager) {
+        if (timer_is_armed(&manager->drain_timer))
+                return;
+        (void) timer_arm_after(&manager->drain_timer, DRAIN_WITHIN_USEC);
+        http_server_drain(manager->server, manager_on_drained, manager);
+}
+
+static int manager_on_abort(sd_event_source *s, const struct signalfd_siginfo *signal,
+                            void *userdata) {
+        Manager *manager = userdata;
+
+        (void) s;
+        (void) signal;
+        manager->aborted = true;
+        manager_drain(manager);
+        return 0;
+}
+
+/*
+ * While feeding is withheld on purpose, the loop turns and the abort that systemd will send need
+ * not cost anybody an answer. A loop that hangs must not take this way: it keeps the default.
+ */
+static void manager_expect_abort(Manager *manager, bool expected) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGABRT);
+        manager->abort_source = sd_event_source_disable_unref(manager->abort_source);
+        sigprocmask(expected ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+        if (expected && sd_event_add_signal(manager->runtime->event, &manager->abort_source,
+                                            SIGABRT, manager_on_abort, manager) < 0)
+                sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *userdata) {
@@ -97,6 +169,7 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
                                           "Feeding the watchdog again.");
         journal_entry_add(entry, "HEALTH_REASON", "%s", cause ? cause : "");
         journal_submit(manager->journal, entry);
+        manager_expect_abort(manager, cause != NULL);
 }
 
 static void manager_on_shortage(int error, void *userdata) {
@@ -130,14 +203,19 @@ static int manager_build_checks(Manager *manager, Settings *settings, CheckSet *
                 CheckSettings *wanted = &settings->checks[i];
                 Check *check = check_set_find(&manager->view.checks, wanted->name);
 
-                if (!check || check->settings.identity != wanted->identity) {
+                bool unchanged = check && check->settings.identity == wanted->identity;
+
+                if (!unchanged) {
                         r = check_new(wanted, manager->runtime, manager_on_report, manager, &check);
                         if (r < 0)
                                 return r;
                 }
                 r = check_set_add(ret, check);
-                if (r < 0)
+                if (r < 0) {
+                        if (!unchanged)
+                                check_free(check);
                         return r;
+                }
         }
         check_set_sort(ret);
         return 0;
@@ -170,9 +248,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
         for (size_t i = 0; i < checks.n_items; i++) {
                 if (checks.items[i]->runs > 0 || timer_is_armed(&checks.items[i]->run_timer))
                         continue;
-                r = check_arm(checks.items[i]);
-                if (r < 0)
-                        return r;
+                /* Out of memory here: the check goes stale, which is seen. */
+                (void) check_arm(checks.items[i]);
         }
         return 0;
 }
@@ -182,9 +259,7 @@ static void manager_reload(Manager *manager) {
         int r;
 
         if (manager->ready)
-                notify_send(manager->notify,
-                            "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
-                            now_monotonic_usec());
+                notify_reloading(manager->notify, now_monotonic_usec());
         r = settings_load(manager->options->directories, manager->runtime, &settings);
         manager->refused = settings.problems.n_items;
         if (r >= 0 && manager->refused == 0)
@@ -202,30 +277,17 @@ static void manager_reload(Manager *manager) {
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));
         }
-        free(manager->summary);
-        manager->summary = NULL;
         if (manager->ready)
-                notify_send(manager->notify, "READY=1");
-        manager_update_notify(manager);
-}
-
-static void manager_on_drained(void *userdata) {
-        Manager *manager = userdata;
-
-        (void) sd_event_exit(manager->runtime->event, 0);
-}
-
-static void manager_on_drain_timeout(Timer *timer, void *userdata) {
-        (void) timer;
-        manager_on_drained(userdata);
+                notify_ready(manager->notify);
+        timer_disarm(&manager->status_timer);
+        manager_on_status_timer(&manager->status_timer, manager);
 }
 
 static void manager_stop(Manager *manager) {
-        notify_send(manager->notify, "STOPPING=1\nSTATUS=stopping");
-        if (timer_is_armed(&manager->drain_timer))
-                return;
-        (void) timer_arm_after(&manager->drain_timer, DRAIN_WITHIN_USEC);
-        http_server_drain(manager->server, manager_on_drained, manager);
+        notify_stopping(manager->notify);
+        notify_status(manager->notify, "stopping");
+        timer_disarm(&manager->status_timer);
+        manager_drain(manager);
 }
 
 static int manager_on_signal(sd_event_source *s, const struct signalfd_siginfo *signal,
@@ -293,11 +355,12 @@ Manager *manager_free(Manager *manager) {
         http_server_free(manager->server);
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
+        timer_disarm(&manager->status_timer);
         notify_free(manager->notify);
         journal_free(manager->journal);
         for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
                 sd_event_source_unref(manager->signals[i]);
-        free(manager->summary);
+        sd_event_source_unref(manager->abort_source);
         runtime_free(manager->runtime);
         free(manager);
         return NULL;
@@ -337,6 +400,8 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
                 return r;
         timer_init(&manager->drain_timer, manager->runtime->scheduler, manager_on_drain_timeout,
                    manager);
+        timer_init(&manager->status_timer, manager->runtime->scheduler, manager_on_status_timer,
+                   manager);
         r = manager_init_publishers(manager);
         if (r < 0)
                 return r;
@@ -353,21 +418,35 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
         return 0;
 }
 
+static void manager_log_started(Manager *manager) {
+        size_t n_listeners = http_server_listeners(manager->server);
+        JournalEntry *entry;
+
+        if (n_listeners == 0)
+                entry = journal_entry_new(LOG_WARNING, MESSAGE_STARTED,
+                                          "healthd " HEALTHD_VERSION
+                                          " started with %zu checks, and "
+                                          "nobody can ask it: start healthd.socket, or give "
+                                          "--listen=ADDRESS.",
+                                          manager->view.checks.n_items);
+        else
+                entry = journal_entry_new(LOG_INFO, MESSAGE_STARTED,
+                                          "healthd " HEALTHD_VERSION " started; checks: %zu, "
+                                          "listening sockets: %zu.",
+                                          manager->view.checks.n_items, n_listeners);
+        journal_submit(manager->journal, entry);
+}
+
 int manager_run(Manager *manager) {
         int r;
 
-        journal_submit(manager->journal,
-                       journal_entry_new(LOG_INFO, MESSAGE_STARTED,
-                                         "healthd " HEALTHD_VERSION " started: %zu checks, %zu "
-                                         "listening sockets.",
-                                         manager->view.checks.n_items,
-                                         http_server_listeners(manager->server)));
-        manager_update_notify(manager);
+        manager_log_started(manager);
+        manager_on_status_timer(&manager->status_timer, manager);
         r = sd_event_loop(manager->runtime->event);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
                                                            "Stopped after %" PRIu64
                                                            " probes and %" PRIu64 " requests.",
                                                            manager->runtime->statistics.probes_run,
                                                            manager->runtime->statistics.requests));
-        return r;
+        return r < 0 ? r : manager->aborted;
 }

@@ -23,5 +23,8 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error);
 Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager, manager_free)
 
-/* Turns the loop until SIGTERM or SIGINT. Returns 0 or a negative errno. */
+/*
+ * Turns the loop until SIGTERM or SIGINT. Returns 0, 1 if systemd's watchdog sent SIGABRT, which
+ * the caller then owes it, or a negative errno.
+ */
 int manager_run(Manager *manager);

@@ -6,7 +6,11 @@
  * runs, everything goes through publish/journal, which never blocks.
  */
 
+#include <stdbool.h>
 #include <syslog.h>
+
+/* Whether systemd connected stderr to the journal: JOURNAL_STREAM names its device and inode. */
+bool stderr_is_journal(void);
 
 void log_message(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -76,6 +76,18 @@ size_t utf8_sequence_length(const char *text, size_t size) {
         return length;
 }
 
+void string_make_printable(char *text) {
+        while (text && *text) {
+                size_t length = utf8_sequence_length(text, 4);
+
+                if (length == 0)
+                        *text = '?';
+                else if (iscntrl((unsigned char) *text))
+                        *text = ' ';
+                text += length ? length : 1;
+        }
+}
+
 char *string_free_secret(char *text) {
         if (text)
                 explicit_bzero(text, strlen(text));

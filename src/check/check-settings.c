@@ -3,6 +3,7 @@
 #include "check/check-settings.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,10 +195,42 @@ static int condition_list_add_names(const ConditionList *list, StringList *names
         return 0;
 }
 
+int probe_setup_refuse(ProbeSetup *setup, const char *key, const char *format, ...) {
+        va_list arguments;
+        int r;
+
+        va_start(arguments, format);
+        r = string_vprintf(&setup->why, format, arguments);
+        va_end(arguments);
+        setup->key = key;
+        return r < 0 ? r : -EINVAL;
+}
+
+const char *const connection_mode_words[] = { "fresh", "persistent", NULL };
+
+/* What prepare() refused, at the line of the key at fault if it named one that is there. */
+static void report_refusal(const ConfigFile *file, const ProbeType *type, const ProbeSetup *setup,
+                           ConfigContext *context) {
+        const ConfigEntry *entry = NULL;
+
+        if (setup->key)
+                entry = config_file_find(file, type->section, setup->key);
+        /* What stands in for a credential need not make sense. */
+        if (context->placeholder_used && entry &&
+            string_after_prefix(entry->value, CREDENTIAL_PREFIX))
+                return;
+        config_problems_add(context->problems, entry ? entry->file : check_file_path(file),
+                            entry ? entry->line : 0, "%s",
+                            setup->why ? setup->why : "the settings do not fit together");
+}
+
 static int check_settings_prepare(CheckSettings *settings, const ConfigFile *file, Runtime *runtime,
-                                  ConfigProblems *problems) {
+                                  ConfigContext *context) {
         _cleanup_(string_list_freep) StringList names = NULL;
-        ProbeSetup setup = { .runtime = runtime, .secrets = &settings->secrets };
+        ProbeSetup setup = {
+                .runtime = runtime,
+                .secrets = &settings->secrets,
+        };
         int r;
 
         if (!settings->type->prepare)
@@ -211,8 +244,7 @@ static int check_settings_prepare(CheckSettings *settings, const ConfigFile *fil
         setup.condition_names = names;
         r = settings->type->prepare(settings->instance, &setup);
         if (r == -EINVAL) {
-                config_problems_add(problems, check_file_path(file), 0, "%s",
-                                    setup.why ? setup.why : "the settings do not fit together");
+                report_refusal(file, settings->type, &setup, context);
                 r = 0;
         }
         free(setup.why);
@@ -315,6 +347,7 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
                         return r;
         }
         context->secrets = NULL;
+        context->placeholder_used = false;
         r = check_settings_apply(&loaded, file, context);
         loaded.secrets = TAKE_PTR(context->secrets);
         if (r < 0)
@@ -331,7 +364,7 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
         if (loaded.breaker_max_reset_usec < loaded.breaker_reset_usec)
                 loaded.breaker_max_reset_usec = loaded.breaker_reset_usec;
         if (loaded.type) {
-                r = check_settings_prepare(&loaded, file, runtime, context->problems);
+                r = check_settings_prepare(&loaded, file, runtime, context);
                 if (r < 0)
                         return r;
         }

@@ -166,14 +166,18 @@ void check_run_soon(Check *check) {
         (void) timer_arm_after(&check->run_timer, 0);
 }
 
-static void sample_redact(Sample *sample, const CheckSettings *settings) {
-        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++) {
-                string_redact(sample->error, settings->secrets[i]);
-                for (size_t j = 0; j < sample->n_details; j++)
-                        if (sample->details[j].type == DETAIL_STRING)
-                                string_redact(sample->text + sample->details[j].string,
-                                              settings->secrets[i]);
-        }
+/* A text from outside: without our secrets, and fit for a journal, a screen and JSON. */
+static void text_clean(char *text, const CheckSettings *settings) {
+        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
+                string_redact(text, settings->secrets[i]);
+        string_make_printable(text);
+}
+
+static void sample_clean(Sample *sample, const CheckSettings *settings) {
+        text_clean(sample->error, settings);
+        for (size_t i = 0; i < sample->n_details; i++)
+                if (sample->details[i].type == DETAIL_STRING)
+                        text_clean(sample->text + sample->details[i].string, settings);
 }
 
 /* Keeps the new sample and gives the old one's memory back to the probe for its next run. */
@@ -211,7 +215,7 @@ void check_report(Check *check, Sample *sample) {
         check->runtime->statistics.probes_active--;
         timer_disarm(&check->deadline_timer);
         sample->duration_usec = now_usec - check->started_usec;
-        sample_redact(sample, &check->settings);
+        sample_clean(sample, &check->settings);
         check_keep_sample(check, sample);
 
         free(check->reason);
@@ -240,31 +244,33 @@ uint64_t check_deadline_usec(const Check *check) {
         return check->started_usec + check->settings.timeout_usec;
 }
 
-Status check_status(const Check *check, uint64_t now_usec) {
+static bool check_is_stale(const Check *check, uint64_t now_usec) {
         uint64_t interval_usec = check->settings.interval_usec;
 
-        if (!check->type)
-                return STATUS_ERROR;
         /* A probe may take its whole time-out, whatever the interval. */
         if (interval_usec < check->settings.timeout_usec)
                 interval_usec = check->settings.timeout_usec;
         /* While the breaker is open, the old verdict stands. */
         if (interval_usec < check->breaker.wait_usec)
                 interval_usec = check->breaker.wait_usec;
-        if (check->checked_usec > 0 &&
-            now_usec > check->checked_usec + STALE_INTERVALS * interval_usec)
-                return STATUS_UNKNOWN;
-        return check->settling.status;
+        return check->checked_usec > 0 &&
+               now_usec > check->checked_usec + STALE_INTERVALS * interval_usec;
+}
+
+Status check_status(const Check *check, uint64_t now_usec) {
+        if (!check->type)
+                return STATUS_ERROR;
+        return check_is_stale(check, now_usec) ? STATUS_UNKNOWN : check->settling.status;
 }
 
 bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
         /* A restart mends no typo: a broken file is reported, not answered with restarts. */
         if (!check->type || !check->settings.watchdog || check->checked_usec == 0)
                 return true;
+        if (check_is_stale(check, now_usec))
+                return false;
         /* Nothing is settled yet: no verdict to withhold it for. */
-        if (check->settling.status == STATUS_UNKNOWN)
-                return true;
-        return status_passes(check_status(check, now_usec));
+        return check->settling.status == STATUS_UNKNOWN || status_passes(check->settling.status);
 }
 
 void check_reset_breaker(Check *check) {

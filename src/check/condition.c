@@ -2,6 +2,7 @@
 
 #include "check/condition.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -33,7 +34,7 @@ static const char *const operator_names[_OPERATOR_MAX] = {
 
 typedef struct Term {
         char *name;
-        Operator operator;
+        Operator comparison;
         char *value;
         double number; /* NAN if the value is none */
         regex_t regex;
@@ -41,7 +42,6 @@ typedef struct Term {
 } Term;
 
 struct Condition {
-        char *text;
         Term *terms;
         size_t n_terms;
 };
@@ -58,15 +58,10 @@ Condition *condition_free(Condition *condition) {
                         regfree(&term->regex);
         }
         free(condition->terms);
-        free(condition->text);
         free(condition);
         return NULL;
 }
 DEFINE_CLEANUP(Condition, condition_free)
-
-const char *condition_text(const Condition *condition) {
-        return condition->text;
-}
 
 int condition_add_names(const Condition *condition, StringList *names) {
         int r;
@@ -117,7 +112,7 @@ static int term_parse_operator(Term *term, const char **text, char **ret_why) {
         for (size_t i = 0; i < _OPERATOR_MAX; i++) {
                 const char *after = string_after_prefix(*text, operator_names[i]);
                 if (after) {
-                        term->operator=(Operator) i;
+                        term->comparison = (Operator) i;
                         *text = after;
                         return 0;
                 }
@@ -160,7 +155,7 @@ static int term_parse_value(Term *term, const char **text, char **ret_why) {
                 return -ENOMEM;
         if (start == *text) {
                 (void) string_printf(ret_why, "\"%s %s\" lacks a value", term->name,
-                                     operator_names[term->operator]);
+                                     operator_names[term->comparison]);
                 return -EINVAL;
         }
         term->number = number_parse(string_strip(term->value));
@@ -171,7 +166,7 @@ static int term_compile(Term *term, char **ret_why) {
         char why[128];
         int r;
 
-        if (term->operator== OPERATOR_MATCH || term->operator== OPERATOR_NOT_MATCH) {
+        if (term->comparison == OPERATOR_MATCH || term->comparison == OPERATOR_NOT_MATCH) {
                 r = regcomp(&term->regex, term->value, REG_EXTENDED | REG_NOSUB);
                 if (r != 0) {
                         regerror(r, &term->regex, why, sizeof(why));
@@ -182,10 +177,10 @@ static int term_compile(Term *term, char **ret_why) {
                 term->has_regex = true;
                 return 0;
         }
-        if (term->operator!= OPERATOR_EQUAL && term->operator!= OPERATOR_NOT_EQUAL &&
+        if (term->comparison != OPERATOR_EQUAL && term->comparison != OPERATOR_NOT_EQUAL &&
             isnan(term->number)) {
                 (void) string_printf(ret_why, "\"%s %s\" needs a number, not \"%s\"", term->name,
-                                     operator_names[term->operator], term->value);
+                                     operator_names[term->comparison], term->value);
                 return -EINVAL;
         }
         return 0;
@@ -226,9 +221,6 @@ int condition_parse(const char *text, Condition **ret, char **ret_why) {
 
         if (!condition)
                 return -ENOMEM;
-        condition->text = strdup(text);
-        if (!condition->text)
-                return -ENOMEM;
         for (;;) {
                 terms = reallocarray(condition->terms, condition->n_terms + 1, sizeof(Term));
                 if (!terms)
@@ -260,7 +252,7 @@ static ConditionResult result_of(bool holds) {
 static ConditionResult compare_numbers(const Term *term, double number) {
         if (isnan(term->number))
                 return CONDITION_MISMATCH;
-        switch (term->operator) {
+        switch (term->comparison) {
         case OPERATOR_LESS:
                 return result_of(number < term->number);
         case OPERATOR_LESS_EQUAL:
@@ -282,7 +274,7 @@ static ConditionResult compare_numbers(const Term *term, double number) {
 }
 
 static ConditionResult compare_strings(const Term *term, const char *text) {
-        switch (term->operator) {
+        switch (term->comparison) {
         case OPERATOR_EQUAL:
                 return result_of(strcmp(text, term->value) == 0);
         case OPERATOR_NOT_EQUAL:
@@ -312,9 +304,9 @@ static ConditionResult compare_booleans(const Term *term, bool boolean) {
                 return compare_strings(term, boolean ? "true" : "false");
         if (!boolean_parse(term->value, &wanted))
                 return CONDITION_MISMATCH;
-        if (term->operator== OPERATOR_EQUAL)
+        if (term->comparison == OPERATOR_EQUAL)
                 return result_of(boolean == wanted);
-        if (term->operator== OPERATOR_NOT_EQUAL)
+        if (term->comparison == OPERATOR_NOT_EQUAL)
                 return result_of(boolean != wanted);
         return CONDITION_MISMATCH;
 }
@@ -346,9 +338,10 @@ static ConditionResult term_eval(const Term *term, const Sample *sample, char **
 
 static void reason_add_term(TextBuffer *reason, const Term *term, ConditionResult result,
                             const char *value) {
+        assert(term->comparison < _OPERATOR_MAX);
         if (reason->length > 0)
                 text_buffer_add_string(reason, " and ");
-        text_buffer_printf(reason, "%s %s %s", term->name, operator_names[term->operator],
+        text_buffer_printf(reason, "%s %s %s", term->name, operator_names[term->comparison],
                            term->value);
         if (result == CONDITION_ABSENT)
                 text_buffer_printf(reason, ": nothing named \"%s\" was measured", term->name);

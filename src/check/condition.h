@@ -25,9 +25,6 @@ typedef enum ConditionResult {
 int condition_parse(const char *text, Condition **ret, char **ret_why);
 Condition *condition_free(Condition *condition);
 
-/* The text as it was written. */
-const char *condition_text(const Condition *condition);
-
 /* Appends the names of the details it asks for. Returns 0 or -ENOMEM. */
 int condition_add_names(const Condition *condition, StringList *names);
 

@@ -16,8 +16,21 @@ typedef struct ProbeSetup {
         Runtime *runtime;    /* NULL while only verifying */
         StringList *secrets; /* prepare() adds what must never be shown (a password in a URL) */
         StringList condition_names; /* every detail the conditions ask for; borrowed */
-        char *why;                  /* set with -EINVAL: what is wrong and what to write instead */
+        const char *key; /* with why: the key at fault, so that its line can be named; or NULL */
+        char *why;       /* set with -EINVAL: what is wrong and what to write instead */
 } ProbeSetup;
+
+/* For prepare(): sets setup->why and setup->key; returns -EINVAL, or -ENOMEM. */
+int probe_setup_refuse(ProbeSetup *setup, const char *key, const char *format, ...)
+                __attribute__((format(printf, 3, 4)));
+
+/* Connection=, for the types that can keep one. */
+typedef enum ConnectionMode {
+        CONNECTION_FRESH,
+        CONNECTION_PERSISTENT,
+} ConnectionMode;
+
+extern const char *const connection_mode_words[];
 
 struct ProbeType {
         const char *name;    /* of Type= */

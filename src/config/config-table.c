@@ -16,7 +16,6 @@
 #include "base/file-util.h"
 #include "base/time-util.h"
 
-#define CREDENTIAL_PREFIX     "credential:"
 #define CREDENTIAL_SIZE_MAX   (1024 * 1024)
 #define CREDENTIAL_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 #define SHOWN_VALUE_MAX       80
@@ -364,6 +363,7 @@ static int credential_read(ConfigContext *context, const char *name, char **ret_
         if (!context->verify_only)
                 return credential_absent(name, ret_why);
         /* Whoever verifies by hand has no credentials; the rest can be verified all the same. */
+        context->placeholder_used = true;
         *ret_value = strdup("placeholder");
         return *ret_value ? 0 : -ENOMEM;
 }
@@ -394,7 +394,7 @@ static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *fie
         if (r == 0 || r == -ENOMEM)
                 return r;
         /* A placeholder need not look like what it stands for. */
-        if (held && !context->credentials_directory)
+        if (held && !credentials_are_visible(context))
                 return 0;
         report_value(entry, key, text, context->problems);
         return 0;

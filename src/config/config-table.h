@@ -17,6 +17,9 @@
 
 #include "config/config-file.h"
 
+/* "credential:NAME" stands for the contents of a file systemd put there. */
+#define CREDENTIAL_PREFIX "credential:"
+
 typedef enum ConfigFlags {
         CONFIG_SECRET = 1 << 0,     /* the value is never shown, not even in an error text */
         CONFIG_CREDENTIAL = 1 << 1, /* the value may be "credential:NAME" */
@@ -73,7 +76,8 @@ typedef struct ConfigSection {
 typedef struct ConfigContext {
         ConfigProblems *problems;
         const char *credentials_directory; /* NULL: none */
-        bool verify_only;   /* without a directory, credentials are taken to be there */
+        bool verify_only;      /* without a directory, credentials are taken to be there */
+        bool placeholder_used; /* while verifying, some credential was stood in for */
         StringList secrets; /* every secret value met, for redaction; owned by whoever set it up */
 } ConfigContext;
 

@@ -8,27 +8,16 @@
  * kept and used again while the name server does not answer.
  */
 
-#include <netinet/in.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include "io/reactor.h"
+#include "io/resolved-address.h"
 #include "io/scheduler.h"
 
 #define RESOLVER_ADDRESSES_MAX 8
 
 typedef struct Resolver Resolver;
 typedef struct ResolverQuery ResolverQuery;
-
-typedef struct ResolvedAddress {
-        union {
-                struct sockaddr sa;
-                struct sockaddr_in in;
-                struct sockaddr_in6 in6;
-        };
-        socklen_t length;
-} ResolvedAddress;
 
 typedef struct ResolverAnswer {
         const char *error; /* NULL on success, else what getaddrinfo() said, for people */
@@ -43,9 +32,6 @@ int resolver_new(Reactor *reactor, Scheduler *scheduler, Resolver **ret);
 /* Does not wait for look-ups under way: their threads end by themselves. */
 Resolver *resolver_free(Resolver *resolver);
 
-/* Reads a numeric address ("127.0.0.1", "::1", "[::1]"); false if it is none. Never blocks. */
-bool resolver_parse_numeric(const char *host, ResolvedAddress *ret);
-
 /*
  * Looks host up; on_answer is always called later from the loop, never from inside this call.
  * Numeric addresses, and names found in the last five seconds, are answered without a look-up.
@@ -58,7 +44,3 @@ int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answ
                    ResolverQuery **ret);
 /* Forgets the query (NULL is fine); its handler is not called. Returns NULL. */
 ResolverQuery *resolver_query_cancel(ResolverQuery *query);
-
-void resolved_address_set_port(ResolvedAddress *address, uint16_t port);
-/* "127.0.0.1" or "::1", without brackets or port. Returns buffer; INET6_ADDRSTRLEN suffices. */
-const char *resolved_address_format(const ResolvedAddress *address, char *buffer, size_t size);

@@ -49,12 +49,6 @@ struct PostgresqlProbe {
         bool answered; /* the server said something in this probe */
 };
 
-typedef enum ConnectionMode {
-        CONNECTION_FRESH,
-        CONNECTION_PERSISTENT,
-} ConnectionMode;
-
-static const char *const connection_modes[] = { "fresh", "persistent", NULL };
 static const ConfigRange port_range = { 1, 65535 };
 
 static const ConfigKey postgresql_keys[] = {
@@ -71,7 +65,7 @@ static const ConfigKey postgresql_keys[] = {
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
         { "Query", config_parse_string, offsetof(PostgresqlProbe, query) },
         { "Connection", config_parse_word_of, offsetof(PostgresqlProbe, connection),
-          connection_modes },
+          connection_mode_words },
         {},
 };
 

@@ -76,12 +76,6 @@ struct RedisProbe {
         uint64_t started_usec, sent_usec;
 };
 
-typedef enum ConnectionMode {
-        CONNECTION_FRESH,
-        CONNECTION_PERSISTENT,
-} ConnectionMode;
-
-static const char *const connection_modes[] = { "fresh", "persistent", NULL };
 static const ConfigRange database_range = { 0, INT32_MAX };
 
 static const ConfigKey redis_keys[] = {
@@ -95,7 +89,8 @@ static const ConfigKey redis_keys[] = {
         { "ServerName", config_parse_string, offsetof(RedisProbe, server_name) },
         { "Command", config_parse_words, offsetof(RedisProbe, command) },
         { "Info", config_parse_words, offsetof(RedisProbe, info) },
-        { "Connection", config_parse_word_of, offsetof(RedisProbe, connection), connection_modes },
+        { "Connection", config_parse_word_of, offsetof(RedisProbe, connection),
+          connection_mode_words },
         {},
 };
 

@@ -16,7 +16,7 @@
 #include "check/probe.h"
 
 #define FIRST_CPU_WINDOW_USEC USEC_PER_SEC
-#define MOUNTS_MAX            64
+#define MOUNTS_SHOWN          64
 
 typedef struct CpuTimes {
         uint64_t busy, total;
@@ -168,8 +168,9 @@ static bool mount_parse(char *line, Mount *ret) {
 /* Asking about a file system whose server is gone blocks for ever: these are never asked. */
 static bool mount_may_block(const Mount *mount) {
         static const char *const types[] = {
-                "nfs",    "nfs4",  "cifs", "smb3",   "smbfs", "ceph", "glusterfs", "9p", "afs",
-                "lustre", "ocfs2", "gfs2", "autofs", "ncpfs", "coda", "beegfs",    NULL,
+                "nfs",  "nfs4",   "cifs",   "smb3",     "smbfs", "ceph",     "glusterfs", "9p",
+                "afs",  "kafs",   "lustre", "ocfs2",    "gfs2",  "gpfs",     "autofs",    "ncpfs",
+                "coda", "beegfs", "panfs",  "orangefs", "pvfs2", "virtiofs", "vboxsf",    NULL,
         };
 
         for (size_t i = 0; types[i]; i++)
@@ -200,7 +201,7 @@ static bool mount_holds_data(const Mount *mount) {
 
 /* Without Mounts=: what fills up. Overlays share the space of what they lie on. */
 static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
-        if (mount_may_block(mount) || matches_any(probe->exclude, mount->point))
+        if (matches_any(probe->exclude, mount->point))
                 return false;
         if (probe->mounts)
                 return matches_any(probe->mounts, mount->point);
@@ -210,40 +211,70 @@ static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
 }
 
 typedef struct MountsMeasured {
-        dev_t devices[MOUNTS_MAX];
+        dev_t *devices;
         size_t n_devices;
+        StringList blocking; /* mount points that are never asked, nor anything below them */
         double disk_worst, inode_worst;
         char disk_worst_mount[512];
 } MountsMeasured;
 
-static bool device_is_new(MountsMeasured *measured, dev_t device) {
+static void mounts_measured_done(MountsMeasured *measured) {
+        free(measured->devices);
+        string_list_free(measured->blocking);
+}
+
+/* A path that leads through a dead server's mount blocks as well. */
+static bool mount_is_behind(const Mount *mount, char *const *points) {
+        for (; points && *points; points++) {
+                const char *rest = string_after_prefix(mount->point, *points);
+
+                if (rest && (*rest == '/' || !*rest))
+                        return true;
+        }
+        return false;
+}
+
+static int note_device(MountsMeasured *measured, dev_t device) {
+        dev_t *grown;
+
         for (size_t i = 0; i < measured->n_devices; i++)
                 if (measured->devices[i] == device)
-                        return false;
-        if (measured->n_devices >= MOUNTS_MAX)
-                return false;
-        measured->devices[measured->n_devices++] = device;
-        return true;
+                        return -EEXIST;
+        grown = reallocarray(measured->devices, measured->n_devices + 1, sizeof(dev_t));
+        if (!grown)
+                return -ENOMEM;
+        measured->devices = grown;
+        grown[measured->n_devices++] = device;
+        return 0;
+}
+
+/* The worst of all mounts, and each of the first ones by its name. */
+static void add_mount_percent(Sample *sample, const char *what, const Mount *mount, size_t number,
+                              double percent) {
+        char name[600];
+
+        if (number > MOUNTS_SHOWN)
+                return;
+        snprintf(name, sizeof(name), "%s:%s", what, mount->point);
+        sample_add_number(sample, name, percent);
 }
 
 static void measure_mount(Sample *sample, const Mount *mount, MountsMeasured *measured) {
         double used, percent;
         struct statvfs fs;
         struct stat st;
-        char name[600];
 
         /* A single file may be a mount point too, of a file system that is elsewhere. */
         if (stat(mount->point, &st) < 0 || !S_ISDIR(st.st_mode))
                 return;
         if (statvfs(mount->point, &fs) < 0 || fs.f_blocks == 0)
                 return;
-        if (!device_is_new(measured, makedev(mount->major, mount->minor)))
+        if (note_device(measured, makedev(mount->major, mount->minor)) < 0)
                 return;
         /* As df counts: what is kept for root is not free for anybody who asks. */
         used = (double) (fs.f_blocks - fs.f_bfree);
         percent = percent_of(used, used + (double) fs.f_bavail);
-        snprintf(name, sizeof(name), "disk_percent:%s", mount->point);
-        sample_add_number(sample, name, percent);
+        add_mount_percent(sample, "disk_percent", mount, measured->n_devices, percent);
         if (percent >= measured->disk_worst) {
                 measured->disk_worst = percent;
                 snprintf(measured->disk_worst_mount, sizeof(measured->disk_worst_mount), "%s",
@@ -253,27 +284,40 @@ static void measure_mount(Sample *sample, const Mount *mount, MountsMeasured *me
         if (fs.f_files == 0)
                 return;
         percent = percent_of((double) (fs.f_files - fs.f_ffree), (double) fs.f_files);
-        snprintf(name, sizeof(name), "inode_percent:%s", mount->point);
-        sample_add_number(sample, name, percent);
+        add_mount_percent(sample, "inode_percent", mount, measured->n_devices, percent);
         if (percent > measured->inode_worst)
                 measured->inode_worst = percent;
 }
 
-static void measure_disks(SystemProbe *probe) {
-        _cleanup_fclose_ FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
-        MountsMeasured measured = {};
+static void measure_mounts(SystemProbe *probe, FILE *mountinfo, MountsMeasured *measured) {
         _cleanup_free_ char *line = NULL;
         size_t allocated = 0;
         Mount mount;
+
+        while (getline(&line, &allocated, mountinfo) >= 0) {
+                if (!mount_parse(line, &mount))
+                        continue;
+                if (mount_may_block(&mount)) {
+                        /* Out of memory: rather measure nothing than hang. */
+                        if (string_list_add(&measured->blocking, mount.point) < 0)
+                                return;
+                        continue;
+                }
+                if (mount_is_wanted(probe, &mount) && !mount_is_behind(&mount, measured->blocking))
+                        measure_mount(&probe->sample, &mount, measured);
+        }
+}
+
+static void measure_disks(SystemProbe *probe) {
+        _cleanup_fclose_ FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
+        _cleanup_(mounts_measured_done) MountsMeasured measured = {};
 
         if (!mountinfo) {
                 sample_fail_internal(&probe->sample, "reading /proc/self/mountinfo: %s",
                                      strerror(errno));
                 return;
         }
-        while (getline(&line, &allocated, mountinfo) >= 0)
-                if (mount_parse(line, &mount) && mount_is_wanted(probe, &mount))
-                        measure_mount(&probe->sample, &mount, &measured);
+        measure_mounts(probe, mountinfo, &measured);
         if (measured.n_devices > 0) {
                 sample_add_number(&probe->sample, "disk_percent", measured.disk_worst);
                 sample_add_string(&probe->sample, "disk_worst", measured.disk_worst_mount);
@@ -309,9 +353,12 @@ static void system_on_cpu_window(Timer *timer, void *userdata) {
 
 static int system_start(void *instance, Check *check) {
         SystemProbe *probe = instance;
+        uint64_t window_usec = (check_deadline_usec(check) - now_monotonic_usec()) / 2;
         CpuTimes now;
         int r;
 
+        if (window_usec > FIRST_CPU_WINDOW_USEC)
+                window_usec = FIRST_CPU_WINDOW_USEC;
         r = cpu_times_read(&now);
         if (r < 0)
                 return r;
@@ -323,7 +370,7 @@ static int system_start(void *instance, Check *check) {
         /* The first run has nothing to compare with: it looks twice. */
         probe->cpu = now;
         timer_init(&probe->cpu_timer, check->runtime->scheduler, system_on_cpu_window, probe);
-        return timer_arm_after(&probe->cpu_timer, FIRST_CPU_WINDOW_USEC);
+        return timer_arm_after(&probe->cpu_timer, window_usec);
 }
 
 static void system_cancel(void *instance, Sample *sample) {

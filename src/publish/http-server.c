@@ -17,6 +17,7 @@
 #define HEADERS_MAX       (8 * 1024)
 #define BODY_MAX          (64 * 1024)
 #define REQUEST_USEC      (10 * USEC_PER_SEC)
+#define IDLE_USEC         (30 * USEC_PER_SEC)
 #define SWEEP_USEC        USEC_PER_SEC
 #define DRAIN_SWEEP_USEC  (50 * USEC_PER_MSEC)
 #define DRAIN_IDLE_USEC   (100 * USEC_PER_MSEC)
@@ -35,7 +36,8 @@ struct HttpConnection {
         int fd; /* libmicrohttpd's */
         PeerKind kind;
         bool local;
-        uint64_t begun_usec; /* accepted, or the previous answer was complete */
+        uint64_t begun_usec; /* accepted, or asked, or the previous answer was complete */
+        bool served;         /* it has had an answer and may idle for a while */
         /* Of the request under way. */
         bool busy;
         bool headers_seen;
@@ -126,6 +128,7 @@ static void *http_server_on_request_line(void *userdata, const char *uri,
         connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
                                      ->socket_context;
         connection->busy = true;
+        connection->begun_usec = connection->server->now_usec;
         connection->headers_seen = false;
         connection->body_size = 0;
         connection->uri_too_long = uri && strnlen(uri, URI_MAX + 1) > URI_MAX;
@@ -140,6 +143,7 @@ static void http_server_on_completed(void *userdata, struct MHD_Connection *mhd,
         (void) mhd;
         (void) code;
         connection->busy = false;
+        connection->served = true;
         connection->begun_usec = server->now_usec;
 }
 
@@ -171,6 +175,8 @@ static Answer http_connection_answer(HttpConnection *connection, struct MHD_Conn
 
         if (connection->uri_too_long)
                 return endpoints_refuse(server->endpoints, REFUSAL_URI_TOO_LONG);
+        if (connection->body_size > BODY_MAX)
+                return endpoints_refuse(server->endpoints, REFUSAL_BODY_TOO_LARGE);
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
         if (info && info->header_size > HEADERS_MAX)
                 return endpoints_refuse(server->endpoints, REFUSAL_HEADERS_TOO_LARGE);
@@ -193,7 +199,7 @@ static enum MHD_Result http_server_on_request(void *userdata, struct MHD_Connect
         if (*body_size > 0) {
                 connection->body_size += *body_size;
                 *body_size = 0;
-                return connection->body_size <= BODY_MAX ? MHD_YES : MHD_NO;
+                return MHD_YES;
         }
         return http_connection_queue(connection, mhd,
                                      http_connection_answer(connection, mhd, path, method));
@@ -206,6 +212,11 @@ static void http_server_arm_sweep(HttpServer *server) {
                 (void) timer_arm_after(&server->sweep_timer, pause_usec);
 }
 
+/* Between two requests a client may take its time. */
+static uint64_t http_connection_limit_usec(const HttpConnection *connection) {
+        return connection->served && !connection->busy ? IDLE_USEC : REQUEST_USEC;
+}
+
 /* libmicrohttpd knows idle connections only; whoever is slow on purpose is never idle. */
 static void http_server_on_sweep(Timer *timer, void *userdata) {
         HttpServer *server = userdata;
@@ -216,7 +227,7 @@ static void http_server_on_sweep(Timer *timer, void *userdata) {
         (void) timer;
         for (HttpConnection *connection = server->connections; connection;
              connection = connection->next)
-                if (now_usec >= connection->begun_usec + REQUEST_USEC ||
+                if (now_usec >= connection->begun_usec + http_connection_limit_usec(connection) ||
                     (close_idle && !connection->busy))
                         (void) shutdown(connection->fd, SHUT_RDWR);
         http_server_arm_sweep(server);

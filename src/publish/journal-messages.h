@@ -8,6 +8,7 @@
 #define MESSAGE_CHECK_HEALTHY         "32f4f114b4214ea4869a24c1c399c259"
 #define MESSAGE_CHECK_ERROR           "e17e44a13fc046a781378b3d00572031"
 #define MESSAGE_STARTED               "49476084b6b748e78eaa5bd739fc423f"
+#define MESSAGE_READY                 "7c4ce0a5e2c64d5f8a7ad7f4ba5a2d16"
 #define MESSAGE_STOPPED               "807aabea85754bb7bf60dd14c75e21dd"
 #define MESSAGE_RELOADED              "5d040eb9c75a4396be35b5c5083ed398"
 #define MESSAGE_RELOAD_REFUSED        "d3a943f1912945d9ad99c6e0c7e55990"

@@ -11,11 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "publish/journal-messages.h"
@@ -52,8 +52,7 @@ static JournalEntry *journal_entry_free(JournalEntry *entry) {
 }
 DEFINE_CLEANUP(JournalEntry, journal_entry_free)
 
-static void journal_entry_add_text(JournalEntry *entry, const char *field, char *value) {
-        _cleanup_free_ char *owned = value;
+static void journal_entry_add_text(JournalEntry *entry, const char *field, const char *value) {
         char *text;
 
         if (entry->n_fields >= FIELDS_MAX || string_is_empty(value))
@@ -65,14 +64,14 @@ static void journal_entry_add_text(JournalEntry *entry, const char *field, char 
 }
 
 void journal_entry_add(JournalEntry *entry, const char *field, const char *format, ...) {
+        _cleanup_free_ char *value = NULL;
         va_list arguments;
-        char *value;
         int r;
 
         if (!entry)
                 return;
         va_start(arguments, format);
-        r = vasprintf(&value, format, arguments);
+        r = string_vprintf(&value, format, arguments);
         va_end(arguments);
         if (r >= 0)
                 journal_entry_add_text(entry, field, value);
@@ -80,14 +79,14 @@ void journal_entry_add(JournalEntry *entry, const char *field, const char *forma
 
 JournalEntry *journal_entry_new(int priority, const char *message_id, const char *format, ...) {
         JournalEntry *entry = calloc(1, sizeof(JournalEntry));
+        _cleanup_free_ char *message = NULL;
         va_list arguments;
-        char *message;
         int r;
 
         if (!entry)
                 return NULL;
         va_start(arguments, format);
-        r = vasprintf(&message, format, arguments);
+        r = string_vprintf(&message, format, arguments);
         va_end(arguments);
         if (r < 0)
                 return journal_entry_free(entry);
@@ -163,16 +162,6 @@ static void *journal_thread(void *userdata) {
         }
         pthread_mutex_unlock(&journal->lock);
         return NULL;
-}
-
-/* systemd sets JOURNAL_STREAM to the device and inode of what it connected stderr to. */
-static bool stderr_is_journal(void) {
-        const char *stream = getenv("JOURNAL_STREAM");
-        uint64_t device, inode;
-        struct stat st;
-
-        return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
-               fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 static int journal_start_thread(Journal *journal) {

@@ -3,6 +3,7 @@
 #include "publish/notify.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,41 +12,72 @@
 #include "base/string-util.h"
 #include "base/time-util.h"
 
-#define RETRY_USEC  (50 * USEC_PER_MSEC)
-#define PENDING_MAX 4000
+#define RETRY_USEC (50 * USEC_PER_MSEC)
+
+/* What the service manager has not been told yet. */
+typedef struct Unsent {
+        bool reloading, ready, stopping, watchdog, status;
+        uint64_t reloading_usec;
+        uint64_t extend_usec;
+} Unsent;
 
 struct Notify {
         int fd;
         struct sockaddr_un address;
         socklen_t address_length;
-        TextBuffer pending; /* messages that found the queue full, one datagram in the end */
+        Unsent unsent;
+        char *status; /* the newest */
         Timer retry_timer;
 };
 
-static bool notify_try(Notify *notify, const char *text, size_t length) {
+/* In the order of things: a reload that began and ended meanwhile is told as both. */
+static void notify_compose(const Notify *notify, TextBuffer *text) {
+        const Unsent *unsent = &notify->unsent;
+
+        if (unsent->reloading)
+                text_buffer_printf(text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\n",
+                                   unsent->reloading_usec);
+        if (unsent->ready)
+                text_buffer_add_string(text, "READY=1\n");
+        if (unsent->stopping)
+                text_buffer_add_string(text, "STOPPING=1\n");
+        if (unsent->watchdog)
+                text_buffer_add_string(text, "WATCHDOG=1\n");
+        if (unsent->extend_usec > 0)
+                text_buffer_printf(text, "EXTEND_TIMEOUT_USEC=%" PRIu64 "\n", unsent->extend_usec);
+        if (unsent->status && notify->status)
+                text_buffer_printf(text, "STATUS=%s\n", notify->status);
+}
+
+/* Sends what is unsent; what finds the queue full is tried again in a moment. */
+static void notify_flush(Notify *notify) {
+        _cleanup_(text_buffer_done) TextBuffer text = {};
         ssize_t n;
 
-        n = sendto(notify->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT,
+        if (notify->fd < 0)
+                return;
+        notify_compose(notify, &text);
+        if (text.length == 0)
+                return;
+        n = sendto(notify->fd, text.text, text.length, MSG_NOSIGNAL | MSG_DONTWAIT,
                    (const struct sockaddr *) &notify->address, notify->address_length);
-        return n >= 0 || (errno != EAGAIN && errno != ENOBUFS);
+        if (text.failed || (n < 0 && (errno == EAGAIN || errno == ENOBUFS)))
+                (void) timer_arm_after(&notify->retry_timer, RETRY_USEC);
+        else
+                notify->unsent = (Unsent){};
 }
 
 static void notify_on_retry(Timer *timer, void *userdata) {
-        Notify *notify = userdata;
-
-        if (!notify_try(notify, notify->pending.text, notify->pending.length)) {
-                (void) timer_arm_after(timer, RETRY_USEC);
-                return;
-        }
-        text_buffer_done(&notify->pending);
+        (void) timer;
+        notify_flush(userdata);
 }
 
 Notify *notify_free(Notify *notify) {
         if (!notify)
                 return NULL;
         timer_disarm(&notify->retry_timer);
-        text_buffer_done(&notify->pending);
         fd_close(notify->fd);
+        free(notify->status);
         free(notify);
         return NULL;
 }
@@ -77,27 +109,37 @@ int notify_new(Scheduler *scheduler, Notify **ret) {
         return 0;
 }
 
-bool notify_is_connected(const Notify *notify) {
-        return notify->fd >= 0;
+void notify_ready(Notify *notify) {
+        notify->unsent.ready = true;
+        notify_flush(notify);
 }
 
-void notify_send(Notify *notify, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
-        va_list arguments;
-        int r;
+void notify_reloading(Notify *notify, uint64_t now_usec) {
+        /* A READY=1 still unsent is that of the reload before; the one to come stands for both. */
+        notify->unsent.ready = false;
+        notify->unsent.reloading = true;
+        notify->unsent.reloading_usec = now_usec;
+        notify_flush(notify);
+}
 
-        if (notify->fd < 0)
+void notify_stopping(Notify *notify) {
+        notify->unsent.stopping = true;
+        notify_flush(notify);
+}
+
+void notify_watchdog(Notify *notify) {
+        notify->unsent.watchdog = true;
+        notify_flush(notify);
+}
+
+void notify_extend_timeout(Notify *notify, uint64_t usec) {
+        notify->unsent.extend_usec = usec;
+        notify_flush(notify);
+}
+
+void notify_status(Notify *notify, const char *line) {
+        if (string_equal(line, notify->status) || string_replace(&notify->status, line) < 0)
                 return;
-        va_start(arguments, format);
-        r = string_vprintf(&text, format, arguments);
-        va_end(arguments);
-        if (r < 0)
-                return;
-        /* In order: nothing may overtake what waits. */
-        if (notify->pending.length == 0 && notify_try(notify, text, strlen(text)))
-                return;
-        if (notify->pending.length + strlen(text) > PENDING_MAX)
-                return;
-        text_buffer_printf(&notify->pending, "%s%s", notify->pending.length ? "\n" : "", text);
-        (void) timer_arm_after(&notify->retry_timer, RETRY_USEC);
+        notify->unsent.status = true;
+        notify_flush(notify);
 }

@@ -3,10 +3,11 @@
 
 /*
  * The service manager's notification socket, without ever waiting for it: sd_notify() blocks when
- * the socket's queue is full. What does not go out at once is kept and sent again.
+ * the socket's queue is full. Not messages are queued but the state: what could not be sent is
+ * sent as one datagram later, with the newest STATUS= and nothing lost.
  */
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "io/scheduler.h"
 
@@ -16,8 +17,12 @@ typedef struct Notify Notify;
 int notify_new(Scheduler *scheduler, Notify **ret);
 Notify *notify_free(Notify *notify);
 
-/* Whether there is a service manager listening at all. */
-bool notify_is_connected(const Notify *notify);
-
-/* Sends assignments ("READY=1\nSTATUS=..."), under 4096 bytes or systemd drops them whole. */
-void notify_send(Notify *notify, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* READY=1: the start, or the reload begun by notify_reloading(), is complete. */
+void notify_ready(Notify *notify);
+void notify_reloading(Notify *notify, uint64_t now_usec);
+void notify_stopping(Notify *notify);
+/* The line of `systemctl status`; under 3 KiB, or systemd drops the datagram. */
+void notify_status(Notify *notify, const char *line);
+void notify_watchdog(Notify *notify);
+/* Before READY=1: the start may take this much longer from now on. */
+void notify_extend_timeout(Notify *notify, uint64_t usec);

@@ -54,6 +54,9 @@ static void log_transition(Journal *journal, const Check *check, const Transitio
         JournalEntry *entry;
         char span[64];
 
+        /* That all is well from the start is said once, when all is. */
+        if (transition->previous == STATUS_UNKNOWN && transition->status == STATUS_HEALTHY)
+                return;
         /* The cause is logged with the check it depends on; a recovery is never played down. */
         if (status_passes(transition->status))
                 blocker = NULL;

@@ -60,12 +60,13 @@ static int watchdog_on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
 
         cause = watchdog_cause(watchdog, usec, now_usec);
         if (!cause)
-                notify_send(watchdog->notify, "WATCHDOG=1");
+                notify_watchdog(watchdog->notify);
         /* Said at the first tick that is skipped: two thirds of the time-out before the kill. */
         if (!cause != !watchdog->withheld)
                 watchdog->observer(cause, watchdog->timeout_usec, watchdog->userdata);
         watchdog->withheld = cause;
-        (void) sd_event_source_set_time(s, now_usec + watchdog->timeout_usec / 3);
+        /* While it is withheld every moment counts: a recovery just before the kill is one. */
+        (void) sd_event_source_set_time(s, now_usec + watchdog->timeout_usec / (cause ? 20 : 3));
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 

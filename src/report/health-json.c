@@ -32,6 +32,9 @@ static void add_sample_details(JsonWriter *json, const Sample *sample) {
                 }
         }
         json_object_end(json);
+        /* More than a sample holds: said, because a condition may miss what was left out. */
+        if (sample->truncated)
+                json_add_boolean(json, "truncated", true);
 }
 
 /* Once there was a result, a check is unknown because results stopped coming: say that. */

@@ -30,11 +30,15 @@ static const char *check_cause(const Check *check) {
 }
 
 static void cut_to_line(char *text) {
-        for (char *p = text; *p; p++)
-                if ((unsigned char) *p < 0x20)
-                        *p = ' ';
-        if (strlen(text) > SUMMARY_MAX)
-                memcpy(text + SUMMARY_MAX - 3, "...", 4);
+        size_t length = SUMMARY_MAX - 3;
+
+        string_make_printable(text);
+        if (strlen(text) <= SUMMARY_MAX)
+                return;
+        /* Not in the middle of a letter: systemd ignores a STATUS= that is not UTF-8. */
+        while (((unsigned char) text[length] & 0xc0) == 0x80)
+                length--;
+        memcpy(text + length, "...", 4);
 }
 
 char *summary_line(const HealthView *view, uint64_t now_usec) {

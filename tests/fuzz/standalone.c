@@ -40,8 +40,10 @@ static int feed_path(const char *path, unsigned *n_files);
 static int feed_directory(const char *path, unsigned *n_files) {
         _cleanup_(closedirp) DIR *directory = opendir(path);
         struct dirent *entry;
-        int r = directory ? 0 : -errno;
+        int r = 0;
 
+        if (!directory)
+                return -errno;
         while (r == 0 && (entry = readdir(directory))) {
                 _cleanup_free_ char *child = NULL;
 

@@ -5,11 +5,14 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import time
 
 import pytest
 
+import hostile
 import servers
+from healthd import NotifySocket
 from process import wait_until
 
 COMMON = "[Check]\nInterval=1s\nRetryInterval=200ms\nFailAfter=2\nPassAfter=1\nTimeout=500ms\n"
@@ -101,12 +104,11 @@ def test_one_transition_one_line(everything):
     daemon.wait_status("redis", "healthy")
     time.sleep(1)
     lines = [line for line in daemon.stderr().splitlines() if "HEALTH_CHECK=redis" in line]
-    assert len(lines) == 3, lines
-    assert "HEALTH_PREVIOUS=unknown" in lines[0]
-    assert "HEALTH_STATUS=unhealthy" in lines[1] and "HEALTH_PREVIOUS=healthy" in lines[1]
-    assert f"127.0.0.1:{running['redis'].port}" in lines[1]
-    assert re.search(r"HEALTH_DURATION_USEC=\d+", lines[1])
-    assert "HEALTH_STATUS=healthy" in lines[2] and "HEALTH_PREVIOUS=unhealthy" in lines[2]
+    assert len(lines) == 2, lines
+    assert "HEALTH_STATUS=unhealthy" in lines[0] and "HEALTH_PREVIOUS=healthy" in lines[0]
+    assert f"127.0.0.1:{running['redis'].port}" in lines[0]
+    assert re.search(r"HEALTH_DURATION_USEC=\d+", lines[0])
+    assert "HEALTH_STATUS=healthy" in lines[1] and "HEALTH_PREVIOUS=unhealthy" in lines[1]
 
 
 def test_a_silent_name_server_delays_nobody(daemon, redis, tmp_path):
@@ -158,6 +160,83 @@ def test_watchdog_is_fed_only_while_healthy(daemon, redis):
     assert "Feeding the watchdog again" in daemon.stderr()
     daemon.terminate()
     assert notify.last("STOPPING") == "1"
+
+
+def test_watchdog_is_fed_as_soon_as_all_is_well(daemon, redis):
+    """A recovery shortly before the kill must not come too late."""
+    daemon.write_check("redis", COMMON + f"Type=redis\n[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.start(watchdog_usec=6000000)
+    daemon.wait_status("redis", "healthy")
+    redis.kill9()
+    wait_until("it is withheld", lambda: "Not feeding the watchdog" in daemon.stderr())
+    redis.start()
+    daemon.wait_status("redis", "healthy")
+    healthy = time.monotonic()
+    wait_until("it is fed again", lambda: daemon.notify.times("WATCHDOG")[-1] > healthy - 0.4)
+    assert daemon.notify.times("WATCHDOG")[-1] - healthy < 0.6
+
+
+def test_ready_is_not_lost_when_nobody_reads(daemon):
+    """A service manager that is busy: its socket's queue is full while we start."""
+    daemon.write_check("own", COMMON + "Type=application\n")
+    daemon.notify = NotifySocket(daemon.directory)
+    daemon.notify.pause()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler.sendto(b"X_FILLER=1", daemon.notify.path)
+    daemon.start(notify=True)
+    daemon.wait_for(lambda answer: answer.status == 200)
+    time.sleep(0.5)
+    daemon.notify.resume()
+    wait_until("ready", lambda: daemon.notify.last("READY") == "1")
+    wait_until("the newest status", lambda: daemon.notify.last("STATUS") == "healthy: 1 check")
+
+
+def test_texts_from_outside_are_made_printable(daemon):
+    """An answer in Latin-1 with a line break must not spoil STATUS=, journal or JSON."""
+    with hostile.Hostile("redis_latin1") as server:
+        daemon.write_check("r", COMMON + "Type=redis\n[Redis]\n"
+                           f"Address=127.0.0.1:{server.port}\n")
+        daemon.start(notify=True)
+        check = daemon.wait_status("r", "unhealthy")
+        assert "ERR f?r  Sie" in check["error"]
+        wait_until("the status", lambda: "f?r" in (daemon.notify.last("STATUS") or ""))
+
+
+def test_all_well_from_the_start_is_one_line(daemon):
+    for number in range(50):
+        daemon.write_check(f"own{number}", COMMON + "Type=application\n")
+    daemon.start()
+    wait_until("ready", lambda: "Ready: healthy: 50 checks" in daemon.stderr())
+    time.sleep(2)
+    assert len(daemon.stderr().splitlines()) == 2
+
+
+def test_system_check_with_a_short_interval(daemon):
+    daemon.write_check("s", "[Check]\nType=system\nInterval=500ms\nFailAfter=1\n"
+                       "UnhealthyWhen=\n")
+    daemon.start()
+    daemon.wait_status("s", "healthy")
+    time.sleep(2)
+    assert "timed out" not in daemon.stderr()
+
+
+def test_an_expected_abort_answers_open_requests(daemon):
+    """What systemd's watchdog does to a healthd that withholds its pings."""
+    daemon.write_check("redis", COMMON + "Type=redis\n[Redis]\nAddress=127.0.0.1:1\n")
+    daemon.expected_statuses = (-signal.SIGABRT,)
+    daemon.start(watchdog_usec=1500000)
+    wait_until("it is withheld", lambda: "Not feeding the watchdog" in daemon.stderr())
+    with socket.create_connection(("127.0.0.1", daemon.port)) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.1)
+        daemon.process.send_signal(signal.SIGABRT)
+        time.sleep(0.05)
+        client.sendall(b"\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    assert daemon.process.wait(10) == -signal.SIGABRT
 
 
 @pytest.mark.parametrize("when", ["started", "checked", "healthy"])

@@ -49,11 +49,23 @@ class NotifySocket:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.messages = []  # (monotonic time, {name: value})
+        self.reading = threading.Event()
+        self.reading.set()
         self.thread = threading.Thread(target=self.receive, daemon=True)
         self.thread.start()
 
+    def pause(self):
+        """Stops reading, so that the queue fills up."""
+        self.reading.clear()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"X_WAKE=1", self.path)
+
+    def resume(self):
+        self.reading.set()
+
     def receive(self):
         while True:
+            self.reading.wait()
             try:
                 data, ancillary, _, _ = socket.recv_fds(self.socket, 8192, 16)
             except OSError:
@@ -96,6 +108,7 @@ class Healthd:
         self.process = None
         self.notify = None
         self.stderr_path = self.directory / "stderr"
+        self.expected_statuses = (0, -signal.SIGKILL)
 
     def write_conf(self, text):
         (self.config / "healthd.conf").write_text(text, encoding="utf-8")
@@ -219,7 +232,7 @@ class Healthd:
         for mark in SANITIZER_MARKS:
             assert mark not in text, text
         status = self.process.returncode
-        assert status in (0, -signal.SIGKILL), f"healthd ended with status {status}:\n{text}"
+        assert status in self.expected_statuses, f"healthd ended with status {status}:\n{text}"
 
     def close(self):
         try:

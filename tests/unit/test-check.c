@@ -490,6 +490,8 @@ static void test_settings_short_interval_caps_defaults(void **state) {
 static void test_settings_reset_drops_conditions_of_type(void **state) {
         _cleanup_(config_problems_done) ConfigProblems problems = {};
         _cleanup_(check_settings_done) CheckSettings settings = {};
+        _cleanup_(sample_done) Sample sample = {};
+        _cleanup_free_ char *reason = NULL;
 
         (void) state;
         /* ... and an empty one drops them. */
@@ -497,7 +499,9 @@ static void test_settings_reset_drops_conditions_of_type(void **state) {
              &settings, &problems);
         assert_int_equal(problems.n_items, 0);
         assert_int_equal(settings.unhealthy_when.n_items, 1);
-        assert_string_equal(condition_text(settings.unhealthy_when.items[0]), "size > 5");
+        sample_add_number(&sample, "size", 6);
+        assert_int_equal(judge_sample(&settings, &sample, &reason), STATUS_UNHEALTHY);
+        assert_string_equal(reason, "size > 5 (is 6)");
 }
 
 static void test_settings_broken_file_is_an_error_check(void **state) {

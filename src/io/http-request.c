@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "io/http-request.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/string-util.h"
+#include "base/time-util.h"
+#include "io/curl-glue.h"
+#include "io/http-url.h"
+
+/* How long an address may be silent while there is another one to try. */
+#define ADDRESS_MSEC  2000L
+#define KEPT_IDLE_SEC (24 * 3600L)
+
+struct HttpRequest {
+        Runtime *runtime;
+        HttpRequestSettings settings;
+        HttpHandler on_done;
+        void *userdata;
+
+        /* While under way. */
+        CURLU *target; /* of this hop */
+        char *host;
+        uint16_t port;
+        bool tls, at_origin, sends_body;
+        unsigned hops;
+        ResolverQuery *query;
+        ResolverAnswer answer;
+        size_t next_address;
+        uint64_t resolve_start_usec, resolve_usec;
+        char *place; /* "127.0.0.1:8080", "db1 (10.0.0.5:8080)" */
+        struct curl_slist *header_list;
+        bool is_securing; /* connected, and TLS has begun */
+        TextBuffer received;
+        size_t body_size, header_size;
+
+        /* Kept for the next time. */
+        CurlTransfer transfer;
+        CurlGlue *own_glue; /* of a persistent TLS connection, which nobody else may use */
+        time_t certificate_expiry;
+};
+
+static int request_open_hop(HttpRequest *request);
+static void request_try_addresses(HttpRequest *request);
+
+/* ---- the end ---- */
+
+void http_request_cancel(HttpRequest *request) {
+        request->query = resolver_query_cancel(request->query);
+        curl_transfer_cancel(&request->transfer);
+        curl_slist_free_all(request->header_list);
+        request->header_list = NULL;
+        text_buffer_done(&request->received);
+        curl_url_cleanup(request->target);
+        request->target = NULL;
+}
+
+/* The request may be gone afterwards. */
+static void request_report(HttpRequest *request, const HttpResult *result) {
+        http_request_cancel(request);
+        request->on_done(result, request->userdata);
+}
+
+static void request_fail(HttpRequest *request, const char *why) {
+        _cleanup_(http_result_done) HttpResult result = {};
+
+        http_result_init(&result, HTTP_FAILED);
+        (void) string_replace(&result.error, why);
+        request_report(request, &result);
+}
+
+static void request_fail_internal(HttpRequest *request, int r) {
+        _cleanup_(http_result_done) HttpResult result = {};
+
+        http_result_init(&result, HTTP_FAILED_INTERNALLY);
+        (void) string_replace(&result.error, strerrordesc_np(-r));
+        request_report(request, &result);
+}
+
+static int64_t request_time(const HttpRequest *request, CURLINFO info) {
+        return http_transfer_time_usec(request->transfer.easy, info);
+}
+
+static void request_get_times(const HttpRequest *request, HttpResult *result) {
+        result->dns_usec = (int64_t) request->resolve_usec;
+        http_result_read_times(result, request->transfer.easy, request->tls);
+}
+
+static void request_get_answer(HttpRequest *request, long status, HttpResult *result) {
+        CURL *easy = request->transfer.easy;
+        long n_connects = 0;
+
+        request_get_times(request, result);
+        if (status == 0)
+                return;
+        result->status = status;
+        result->body_size = request->body_size;
+        http_result_read_connection(result, easy);
+        if (request->settings.socket_path)
+                *result->remote_ip = '\0';
+        if (!request->tls)
+                return;
+        /* A kept connection tells its certificates once. */
+        (void) curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &n_connects);
+        if (n_connects > 0)
+                request->certificate_expiry = http_transfer_certificate_expiry(easy);
+        result->certificate_expiry = request->certificate_expiry;
+}
+
+static void request_finish(HttpRequest *request, long status) {
+        _cleanup_(http_result_done) HttpResult result = {};
+        int r;
+
+        http_result_init(&result, HTTP_ANSWERED);
+        if (request->settings.keep_body) {
+                r = text_buffer_finish(&request->received, &result.body, &result.body_length);
+                if (r < 0) {
+                        request_fail_internal(request, r);
+                        return;
+                }
+        }
+        request_get_answer(request, status, &result);
+        request_report(request, &result);
+}
+
+/* ---- redirects ---- */
+
+static int request_set_target(HttpRequest *request, const char *location) {
+        _cleanup_free_ char *username = NULL, *password = NULL;
+        CURLU *target = NULL;
+        int r;
+
+        r = http_url_parse(location, NULL, &target);
+        if (r < 0)
+                return r;
+        curl_url_cleanup(request->target);
+        request->target = target;
+        return http_url_take_login(target, NULL, &username, &password);
+}
+
+static void request_follow(HttpRequest *request, const char *location, long status) {
+        int r;
+
+        r = request_set_target(request, location);
+        if (r == -EINVAL) {
+                request_fail(request, "it redirects to what is no http or https URL, "
+                                      "and that is not followed");
+                return;
+        }
+        /* As every browser does it: only 307 and 308 repeat the request as it was. */
+        if (status != 307 && status != 308)
+                request->sends_body = false;
+        if (r >= 0 && request->sends_body &&
+            !http_urls_share_origin(request->settings.url, request->target)) {
+                request_fail(request, "it redirects to another server, where the body is not "
+                                      "sent; put the new place into URL=");
+                return;
+        }
+        request->hops++;
+        if (r >= 0)
+                r = request_open_hop(request);
+        if (r < 0)
+                request_fail_internal(request, r);
+}
+
+/* ---- what libcurl calls ---- */
+
+static size_t request_on_header(char *data, size_t size, size_t n, void *userdata) {
+        HttpRequest *request = userdata;
+
+        (void) data;
+        request->header_size += size * n;
+        return request->header_size > request->settings.headers_max ? 0 : size * n;
+}
+
+static size_t request_on_body(char *data, size_t size, size_t n, void *userdata) {
+        HttpRequest *request = userdata;
+
+        request->body_size += size * n;
+        if (request->body_size > request->settings.body_max)
+                return 0;
+        if (request->settings.keep_body)
+                text_buffer_add(&request->received, data, size * n);
+        return size * n;
+}
+
+/* Changes nothing: it is how libcurl tells that the connection is there and TLS begins. */
+static CURLcode request_on_tls(CURL *easy, void *context, void *userdata) {
+        HttpRequest *request = userdata;
+
+        (void) easy;
+        (void) context;
+        request->is_securing = true;
+        return CURLE_OK;
+}
+
+/*
+ * A single line that outgrows libcurl's buffer is said to be a lack of memory by some of its
+ * versions. While headers are read, that is far more likely than a real one.
+ */
+static bool request_has_large_headers(const HttpRequest *request, CURLcode result) {
+        return request->header_size > request->settings.headers_max ||
+               (result == CURLE_OUT_OF_MEMORY && request->body_size == 0 &&
+                request_time(request, CURLINFO_STARTTRANSFER_TIME_T) > 0);
+}
+
+static void result_say_too_large(HttpResult *result, const char *what, size_t limit,
+                                 const char *advice) {
+        bool mebi = limit % (1024 * 1024) == 0;
+
+        (void) string_printf(&result->error, "%s larger than %zu %s%s", what,
+                             limit / (mebi ? 1024 * 1024 : 1024), mebi ? "MiB" : "KiB", advice);
+}
+
+static void request_fail_transfer(HttpRequest *request, CURLcode code) {
+        _cleanup_(http_result_done) HttpResult result = {};
+        const char *why = curl_transfer_strerror(&request->transfer, code);
+        bool large_headers = request_has_large_headers(request, code);
+        long status = 0;
+
+        http_result_init(&result, HTTP_FAILED);
+        (void) curl_easy_getinfo(request->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+        request_get_answer(request, status, &result);
+        if (!large_headers && curl_transfer_failed_internally(&request->transfer, code))
+                result.outcome = HTTP_FAILED_INTERNALLY;
+        if (large_headers)
+                result_say_too_large(&result, "the headers are", request->settings.headers_max, "");
+        else if (request->body_size > request->settings.body_max)
+                result_say_too_large(&result, "the body is", request->settings.body_max,
+                                     ", more than healthd reads; choose a smaller document");
+        else if (result.outcome == HTTP_FAILED_INTERNALLY ||
+                 request_time(request, CURLINFO_PRETRANSFER_TIME_T) == 0)
+                (void) string_printf(&result.error, "connecting to %s: %s", request->place, why);
+        else
+                (void) string_replace(&result.error, why);
+        request_report(request, &result);
+}
+
+static void request_on_done(CurlTransfer *transfer, CURLcode code, void *userdata) {
+        HttpRequest *request = userdata;
+        const char *location = NULL;
+        long status = 0;
+
+        if ((code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) &&
+            request->next_address < request->answer.n_addresses) {
+                request_try_addresses(request);
+                return;
+        }
+        if (code != CURLE_OK) {
+                request_fail_transfer(request, code);
+                return;
+        }
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &location);
+        if (!location || request->settings.redirects_max == 0)
+                request_finish(request, status);
+        else if (request->hops < request->settings.redirects_max)
+                request_follow(request, location, status);
+        else
+                request_fail(request, "more redirects than FollowRedirects= allows");
+}
+
+/* ---- one transfer ---- */
+
+static int request_add_header(HttpRequest *request, const char *line) {
+        struct curl_slist *list = curl_slist_append(request->header_list, line);
+
+        if (!list)
+                return -ENOMEM;
+        request->header_list = list;
+        return 0;
+}
+
+static int request_set_headers(HttpRequest *request) {
+        char *const *headers = request->at_origin ? request->settings.headers : NULL;
+        const char *body = request->sends_body ? request->settings.body : "";
+        bool has_type = false;
+        int r = 0;
+
+        curl_slist_free_all(request->header_list);
+        request->header_list = NULL;
+        for (; headers && *headers && r == 0; headers++) {
+                r = request_add_header(request, *headers);
+                has_type = has_type || strncasecmp(*headers, "Content-Type:", 13) == 0;
+        }
+        if (r == 0 && !has_type && (*body == '{' || *body == '['))
+                r = request_add_header(request, "Content-Type: application/json");
+        curl_easy_setopt(request->transfer.easy, CURLOPT_HTTPHEADER, request->header_list);
+        return r;
+}
+
+typedef struct TextOption {
+        CURLoption option;
+        const char *value; /* NULL: stays as it is */
+} TextOption;
+
+static int transfer_set_texts(CurlTransfer *transfer, const TextOption *options, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (options[i].value && curl_easy_setopt(transfer->easy, options[i].option,
+                                                         options[i].value) != CURLE_OK)
+                        return -ENOMEM;
+        return 0;
+}
+
+static int request_set_question(HttpRequest *request) {
+        const HttpRequestSettings *settings = &request->settings;
+        CURL *easy = request->transfer.easy;
+        /* After a redirect that does not repeat the request, what carried a body becomes a GET. */
+        const char *method = settings->body && !request->sends_body ? "GET" : settings->method;
+        bool secret = request->at_origin;
+        const TextOption options[] = {
+                { CURLOPT_CUSTOMREQUEST, method },
+                { CURLOPT_POSTFIELDS, request->sends_body ? settings->body : NULL },
+                { CURLOPT_USERAGENT, "healthd/" HEALTHD_VERSION },
+                { CURLOPT_USERNAME, secret ? settings->username : NULL },
+                { CURLOPT_PASSWORD, secret ? settings->password : NULL },
+                { CURLOPT_XOAUTH2_BEARER, secret ? settings->token : NULL },
+                { CURLOPT_SSLCERT, secret ? settings->certificate : NULL },
+                { CURLOPT_SSLKEY, secret ? settings->key : NULL },
+        };
+
+        curl_easy_setopt(easy, CURLOPT_CURLU, request->target);
+        if (string_equal(method, "HEAD"))
+                curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH,
+                         (long) (settings->token ? CURLAUTH_BEARER : CURLAUTH_BASIC));
+        if (settings->ca_file &&
+            curl_transfer_set_ca_file(&request->transfer, settings->ca_file) < 0)
+                return -ENOMEM;
+        return transfer_set_texts(&request->transfer, options, ELEMENTS(options));
+}
+
+static void request_set_connection(HttpRequest *request) {
+        CURL *easy = request->transfer.easy;
+        long fresh = !request->settings.persistent, version = CURL_HTTP_VERSION_NONE;
+
+        if (request->settings.version == HTTP_VERSION_1_1)
+                version = CURL_HTTP_VERSION_1_1;
+        else if (request->settings.version == HTTP_VERSION_2)
+                version = request->tls ? CURL_HTTP_VERSION_2TLS
+                                       : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, fresh);
+        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, KEPT_IDLE_SEC);
+        curl_easy_setopt(easy, CURLOPT_CERTINFO, (long) request->tls);
+        /* A resumed session would not show the certificates. */
+        curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+        /* Where libcurl's TLS library has no such call, a stage goes by the name of "connecting".
+         */
+        curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, request_on_tls);
+        curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, request);
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, request_on_header);
+        curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, request_on_body);
+        curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+        if (request->next_address < request->answer.n_addresses)
+                curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ADDRESS_MSEC);
+}
+
+static int request_get_glue(HttpRequest *request, CurlGlue **ret) {
+        Runtime *runtime = request->runtime;
+        int r;
+
+        /* Who is given a connection made by somebody else never sees its certificates. */
+        if (!request->settings.persistent || !request->tls)
+                return runtime_curl(runtime, ret);
+        if (!request->own_glue) {
+                r = curl_glue_new(runtime->reactor, runtime->scheduler, &request->own_glue);
+                if (r < 0)
+                        return r;
+        }
+        *ret = request->own_glue;
+        return 0;
+}
+
+static int request_set_place(HttpRequest *request, const ResolvedAddress *address) {
+        char text[INET6_ADDRSTRLEN], numeric[INET6_ADDRSTRLEN + 16];
+        ResolvedAddress ignored;
+
+        if (!address)
+                return string_replace(&request->place, request->settings.socket_path);
+        (void) snprintf(numeric, sizeof(numeric),
+                        address->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+                        resolved_address_format(address, text, sizeof(text)), request->port);
+        if (resolver_parse_numeric(request->host, &ignored))
+                return string_replace(&request->place, numeric);
+        return string_printf(&request->place, "%s (%s)", request->host, numeric);
+}
+
+/* address NULL: to the unix socket. */
+static int request_send(HttpRequest *request, const ResolvedAddress *address) {
+        CurlTransfer *transfer = &request->transfer;
+        CurlGlue *glue;
+        int r;
+
+        request->body_size = request->header_size = 0;
+        request->is_securing = false;
+        text_buffer_done(&request->received);
+        r = request_set_place(request, address);
+        if (r < 0)
+                return r;
+        r = request_get_glue(request, &glue);
+        if (r < 0)
+                return r;
+        r = curl_transfer_prepare(transfer);
+        if (r < 0)
+                return r;
+        r = address ? curl_transfer_set_address(transfer, address, request->port)
+                    : curl_transfer_set_unix_path(transfer, request->settings.socket_path);
+        if (r < 0)
+                return r;
+        r = request_set_question(request);
+        if (r < 0)
+                return r;
+        r = request_set_headers(request);
+        if (r < 0)
+                return r;
+        request_set_connection(request);
+        return curl_transfer_start(transfer, glue, request_on_done, request);
+}
+
+static int request_send_to_next(HttpRequest *request) {
+        return request_send(request, &request->answer.addresses[request->next_address++]);
+}
+
+static void request_try_addresses(HttpRequest *request) {
+        int r = request_send_to_next(request);
+
+        if (r < 0)
+                request_fail_internal(request, r);
+}
+
+static void request_on_resolved(const ResolverAnswer *answer, void *userdata) {
+        _cleanup_free_ char *why = NULL;
+        HttpRequest *request = userdata;
+
+        request->query = NULL;
+        request->resolve_usec = now_monotonic_usec() - request->resolve_start_usec;
+        if (answer->error) {
+                (void) string_printf(&why, "resolving %s: %s", request->host, answer->error);
+                request_fail(request, why);
+                return;
+        }
+        request->answer = *answer;
+        request_try_addresses(request);
+}
+
+static int request_open_hop(HttpRequest *request) {
+        _cleanup_free_ char *host = NULL;
+        int r;
+
+        r = http_url_get_server(request->target, &host, &request->port, &request->tls);
+        if (r < 0)
+                return r;
+        free(request->host);
+        request->host = TAKE_PTR(host);
+        request->at_origin = http_urls_share_origin(request->settings.url, request->target);
+        request->resolve_start_usec = now_monotonic_usec();
+        request->resolve_usec = 0;
+        request->next_address = request->answer.n_addresses = 0;
+        if (request->settings.socket_path && request->at_origin)
+                return request_send(request, NULL);
+        if (resolver_parse_numeric(request->host, &request->answer.addresses[0])) {
+                request->answer.n_addresses = 1;
+                return request_send_to_next(request);
+        }
+        return resolver_query(request->runtime->resolver, request->host, request_on_resolved,
+                              request, &request->query);
+}
+
+/* ---- for the owner ---- */
+
+int http_request_new(Runtime *runtime, const HttpRequestSettings *settings, HttpHandler on_done,
+                     void *userdata, HttpRequest **ret) {
+        HttpRequest *request = calloc(1, sizeof(HttpRequest));
+
+        if (!request)
+                return -ENOMEM;
+        request->runtime = runtime;
+        request->settings = *settings;
+        request->on_done = on_done;
+        request->userdata = userdata;
+        *ret = request;
+        return 0;
+}
+
+HttpRequest *http_request_free(HttpRequest *request) {
+        if (!request)
+                return NULL;
+        http_request_cancel(request);
+        curl_transfer_done(&request->transfer);
+        curl_glue_free(request->own_glue);
+        free(request->host);
+        free(request->place);
+        free(request);
+        return NULL;
+}
+
+int http_request_start(HttpRequest *request) {
+        int r;
+
+        assert(!request->target);
+        request->hops = 0;
+        request->sends_body = request->settings.body;
+        request->target = curl_url_dup(request->settings.url);
+        r = request->target ? request_open_hop(request) : -ENOMEM;
+        if (r < 0)
+                http_request_cancel(request);
+        return r;
+}
+
+static const char *request_stage(const HttpRequest *request) {
+        if (request_time(request, CURLINFO_PRETRANSFER_TIME_T) > 0)
+                return request->header_size > 0 ? "waiting for the body"
+                                                : "waiting for the first byte";
+        return request->is_securing ? "setting up TLS" : "connecting";
+}
+
+void http_request_abandon(HttpRequest *request, HttpResult *ret) {
+        http_result_init(ret, HTTP_FAILED);
+        if (request->query)
+                (void) string_printf(&ret->error, "no answer while resolving %s", request->host);
+        else if (request->body_size > 0)
+                (void) string_printf(&ret->error, "no end while reading the body, %zu bytes so far",
+                                     request->body_size);
+        else
+                (void) string_printf(&ret->error, "no answer from %s while %s", request->place,
+                                     request_stage(request));
+        if (!request->query)
+                request_get_times(request, ret);
+        http_request_cancel(request);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "io/http-result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/string-util.h"
+
+void http_result_init(HttpResult *result, HttpOutcome outcome) {
+        *result = (HttpResult){
+                .outcome = outcome,
+                .dns_usec = -1,
+                .connect_usec = -1,
+                .tls_usec = -1,
+                .first_byte_usec = -1,
+        };
+}
+
+void http_result_done(HttpResult *result) {
+        free(result->error);
+        free(result->body);
+        *result = (HttpResult){};
+}
+
+int64_t http_transfer_time_usec(CURL *easy, CURLINFO info) {
+        curl_off_t usec = 0;
+
+        (void) curl_easy_getinfo(easy, info, &usec);
+        return usec;
+}
+
+static int64_t usec_between(int64_t from, int64_t to) {
+        return to > from ? to - from : 0;
+}
+
+void http_result_read_times(HttpResult *result, CURL *easy, bool tls) {
+        int64_t resolved = http_transfer_time_usec(easy, CURLINFO_NAMELOOKUP_TIME_T);
+        int64_t connected = http_transfer_time_usec(easy, CURLINFO_CONNECT_TIME_T);
+        int64_t secured = http_transfer_time_usec(easy, CURLINFO_APPCONNECT_TIME_T);
+        int64_t sent = http_transfer_time_usec(easy, CURLINFO_PRETRANSFER_TIME_T);
+        int64_t first = http_transfer_time_usec(easy, CURLINFO_STARTTRANSFER_TIME_T);
+
+        /* On a kept connection the request is sent and nothing was connected. */
+        if (connected > 0 || sent > 0)
+                result->connect_usec = connected > 0 ? usec_between(resolved, connected) : 0;
+        if (tls && (secured > 0 || sent > 0))
+                result->tls_usec = secured > 0 ? usec_between(connected, secured) : 0;
+        /* Not from "sent", which is read after the answer to a fast request is there. */
+        if (first > 0)
+                result->first_byte_usec = usec_between(secured > 0 ? secured : connected, first);
+}
+
+void http_result_read_connection(HttpResult *result, CURL *easy) {
+        static const struct {
+                long version;
+                double number;
+        } versions[] = {
+                { CURL_HTTP_VERSION_1_0, 1.0 },
+                { CURL_HTTP_VERSION_1_1, 1.1 },
+                { CURL_HTTP_VERSION_2_0, 2 },
+                { CURL_HTTP_VERSION_3, 3 },
+        };
+        const char *ip = NULL;
+        long version = 0;
+
+        if (curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
+                (void) snprintf(result->remote_ip, sizeof(result->remote_ip), "%s", ip);
+        (void) curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+        for (size_t i = 0; i < ELEMENTS(versions); i++)
+                if (versions[i].version == version)
+                        result->http_version = versions[i].number;
+}
+
+time_t http_transfer_certificate_expiry(CURL *easy) {
+        struct curl_certinfo *info = NULL;
+        const char *date;
+        time_t earliest = 0, expiry;
+
+        if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info)
+                return 0;
+        for (int i = 0; i < info->num_of_certs; i++)
+                for (struct curl_slist *item = info->certinfo[i]; item; item = item->next) {
+                        date = string_after_prefix(item->data, "Expire date:");
+                        expiry = date ? curl_getdate(date, NULL) : -1;
+                        if (expiry > 0 && (earliest == 0 || expiry < earliest))
+                                earliest = expiry;
+                }
+        return earliest;
+}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Servers that misbehave, one way each: HTTP, and one Redis."""
+
+import contextlib
+import socket
+import threading
+import time
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def endless(connection, start, block):
+    connection.sendall(start)
+    while True:
+        connection.sendall(block)
+
+
+def drip(connection, start):
+    connection.sendall(start)
+    while True:
+        time.sleep(0.05)
+        connection.sendall(b"x")
+
+
+def say(connection, words):
+    """And hang up, in an orderly way."""
+    connection.sendall(words)
+    connection.shutdown(socket.SHUT_WR)
+
+
+def say_and_wait(connection, words):
+    connection.sendall(words)
+    connection.recv(65536)
+
+
+def answer_once(connection, words):
+    """A kept connection that looks well until it is used again."""
+    connection.sendall(words)
+    connection.recv(65536)
+    connection.close()
+
+
+# What each does once it has the request. An exception ends the connection.
+BEHAVIOURS = {
+    "endless_body": (endless, OK + b"\r\n", b"x" * 65536),
+    "huge_length": (endless, OK + b"Content-Length: 2147483648\r\n\r\n", b"x" * 65536),
+    "huge_length_silent": (say_and_wait, OK + b"Content-Length: 2147483648\r\n\r\n"),
+    "large_headers": (say, OK + (b"X-Large: " + b"y" * 1000 + b"\r\n") * 100 + b"\r\n"),
+    "endless_headers": (endless, OK, b"X-Flood: " + b"y" * 1000 + b"\r\n"),
+    "endless_header": (endless, OK + b"X-Flood: ", b"y" * 4096),
+    "endless_interim": (endless, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "slow_body": (drip, OK + b"Content-Length: 1000000\r\n\r\n"),
+    "slow_header": (drip, OK + b"X-Slow: "),
+    "silent": (say_and_wait, b""),
+    "early_close": (say, OK + b"Content-Length: 1000\r\n\r\nonly this"),
+    "no_answer": (say, b""),
+    "not_http": (say, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+    "bad_chunks": (say, OK + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n"),
+    "deep_json": (say, OK + b"\r\n" + b"[" * 1000000),
+    "cut_json": (say, OK + b"\r\n" + b'{"depth": 1'),
+    "redirect_loop": (say, b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+    "redirect_nowhere": (say, b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n"
+                              b"Content-Length: 0\r\n\r\n"),
+    "redis_latin1": (say, b"-ERR f\xfcr\x07 Sie\r\n"),
+    "one_answer": (answer_once, OK + b"Content-Length: 2\r\n\r\nok"),
+}
+
+
+class Counted:
+    """A socket that counts what the peer's kernel has taken."""
+
+    def __init__(self, connection, server):
+        self.connection = connection
+        self.server = server
+
+    def sendall(self, data):
+        left = memoryview(data)
+        while left:
+            n = self.connection.send(left)
+            self.server.sent += n
+            left = left[n:]
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+
+class Hostile:
+    """Accepts on a free loopback port and misbehaves. Use it as a context manager."""
+
+    def __init__(self, behaviour):
+        self.act, *self.arguments = BEHAVIOURS[behaviour]
+        self.sent = 0
+        self.requests = []  # what was received first on each connection
+        self.connections = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            connection.settimeout(10)
+            self.connections.append(connection)
+            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection):
+        with contextlib.suppress(OSError):
+            self.requests.append(connection.recv(65536))
+            self.act(Counted(connection, self), *self.arguments)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self.thread.join(5)
