@@ -262,6 +262,7 @@ def test_reload_keeps_unchanged_checks(daemon, redis):
     daemon.write_check("gone", COMMON + "Type=application\n")
     daemon.start(notify=True)
     daemon.wait_for(lambda answer: answer.status == 200)
+    wait_until("ready", lambda: daemon.notify.last("READY") == "1")
     since = daemon.check("redis")["since"]
     daemon.remove_check("gone")
     daemon.write_check("new", COMMON + "Type=application\n")
