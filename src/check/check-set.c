@@ -51,7 +51,7 @@ Check *check_set_find(const CheckSet *set, const char *name) {
 
 bool check_set_is_checked(const CheckSet *set) {
         for (size_t i = 0; i < set->n_items; i++)
-                if (set->items[i]->type && set->items[i]->checked_usec == 0)
+                if (set->items[i]->type && set->items[i]->results == 0)
                         return false;
         return true;
 }

@@ -221,6 +221,7 @@ void check_report(Check *check, Sample *sample) {
         free(check->reason);
         check->last_status = judge_sample(&check->settings, &check->sample, &check->reason);
         changed = settling_push(&check->settling, check->last_status);
+        check->results++;
         check->checked_usec = now_usec;
         check->checked_realtime_usec = now_realtime_usec();
         transition = (Transition){
@@ -265,7 +266,7 @@ Status check_status(const Check *check, uint64_t now_usec) {
 
 bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
         /* A restart mends no typo: a broken file is reported, not answered with restarts. */
-        if (!check->type || !check->settings.watchdog || check->checked_usec == 0)
+        if (!check->type || !check->settings.watchdog || check->results == 0)
                 return true;
         if (check_is_stale(check, now_usec))
                 return false;

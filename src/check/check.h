@@ -49,6 +49,7 @@ struct Check {
         bool ran_early;  /* the last run was */
         uint64_t started_usec;
         uint64_t runs;
+        uint64_t results; /* of this process; a restored check has had none */
 
         Settling settling;
         Breaker breaker;

@@ -3,6 +3,7 @@
 #include "publish/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,9 @@ struct Notify {
         socklen_t address_length;
         Unsent unsent;
         char *status; /* the newest */
+        int kept_fd; /* our copy, while it is not sent */
+        const char *keep_name;
+        const char *forget_name; /* NULL once it is sent */
         Timer retry_timer;
 };
 
@@ -49,22 +53,68 @@ static void notify_compose(const Notify *notify, TextBuffer *text) {
                 text_buffer_printf(text, "STATUS=%s\n", notify->status);
 }
 
+/* Sends one datagram, with a descriptor unless that is -1. False if the queue is full. */
+static bool notify_send(Notify *notify, const TextBuffer *text, int fd) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = text->text, .iov_len = text->length };
+        struct msghdr message = {
+                .msg_name = &notify->address,
+                .msg_namelen = notify->address_length,
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+        };
+
+        if (text->failed)
+                return false;
+        if (text->length == 0)
+                return true;
+        if (fd >= 0) {
+                control.header.cmsg_level = SOL_SOCKET;
+                control.header.cmsg_type = SCM_RIGHTS;
+                control.header.cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+                message.msg_control = &control;
+                message.msg_controllen = sizeof(control.space);
+        }
+        return sendmsg(notify->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+               (errno != EAGAIN && errno != ENOBUFS);
+}
+
+/* First the new one is kept, then the old one forgotten. */
+static bool notify_flush_fd(Notify *notify) {
+        _cleanup_(text_buffer_done) TextBuffer keep = {}, forget = {};
+
+        if (notify->kept_fd >= 0) {
+                text_buffer_printf(&keep, "FDSTORE=1\nFDNAME=%s\n", notify->keep_name);
+                if (!notify_send(notify, &keep, notify->kept_fd))
+                        return false;
+                notify->kept_fd = fd_close(notify->kept_fd);
+        }
+        if (notify->forget_name) {
+                text_buffer_printf(&forget, "FDSTOREREMOVE=1\nFDNAME=%s\n", notify->forget_name);
+                if (!notify_send(notify, &forget, -1))
+                        return false;
+                notify->forget_name = NULL;
+        }
+        return true;
+}
+
 /* Sends what is unsent; what finds the queue full is tried again in a moment. */
 static void notify_flush(Notify *notify) {
         _cleanup_(text_buffer_done) TextBuffer text = {};
-        ssize_t n;
 
         if (notify->fd < 0)
                 return;
         notify_compose(notify, &text);
-        if (text.length == 0)
-                return;
-        n = sendto(notify->fd, text.text, text.length, MSG_NOSIGNAL | MSG_DONTWAIT,
-                   (const struct sockaddr *) &notify->address, notify->address_length);
-        if (text.failed || (n < 0 && (errno == EAGAIN || errno == ENOBUFS)))
-                (void) timer_arm_after(&notify->retry_timer, RETRY_USEC);
-        else
+        if (notify_send(notify, &text, -1))
                 notify->unsent = (Unsent){};
+        else
+                (void) timer_arm_after(&notify->retry_timer, RETRY_USEC);
+        if (!notify_flush_fd(notify))
+                (void) timer_arm_after(&notify->retry_timer, RETRY_USEC);
 }
 
 static void notify_on_retry(Timer *timer, void *userdata) {
@@ -77,6 +127,7 @@ Notify *notify_free(Notify *notify) {
                 return NULL;
         timer_disarm(&notify->retry_timer);
         fd_close(notify->fd);
+        fd_close(notify->kept_fd);
         free(notify->status);
         free(notify);
         return NULL;
@@ -91,6 +142,7 @@ int notify_new(Scheduler *scheduler, Notify **ret) {
         if (!notify)
                 return -ENOMEM;
         notify->fd = -1;
+        notify->kept_fd = -1;
         timer_init(&notify->retry_timer, scheduler, notify_on_retry, notify);
         if (length > 1 && length < sizeof(notify->address.sun_path)) {
                 notify->address.sun_family = AF_UNIX;
@@ -134,6 +186,14 @@ void notify_watchdog(Notify *notify) {
 
 void notify_extend_timeout(Notify *notify, uint64_t usec) {
         notify->unsent.extend_usec = usec;
+        notify_flush(notify);
+}
+
+void notify_replace_fd(Notify *notify, int fd, const char *name, const char *forget) {
+        fd_close(notify->kept_fd);
+        notify->kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        notify->keep_name = name;
+        notify->forget_name = forget;
         notify_flush(notify);
 }
 

@@ -24,5 +24,10 @@ void notify_stopping(Notify *notify);
 /* The line of `systemctl status`; under 3 KiB, or systemd drops the datagram. */
 void notify_status(Notify *notify, const char *line);
 void notify_watchdog(Notify *notify);
+/*
+ * Gives the service manager a descriptor to keep under a name, then has it forget another name.
+ * The descriptor remains the caller's.
+ */
+void notify_replace_fd(Notify *notify, int fd, const char *name, const char *forget);
 /* Before READY=1: the start may take this much longer from now on. */
 void notify_extend_timeout(Notify *notify, uint64_t usec);

@@ -20,37 +20,57 @@ struct Watchdog {
         void *userdata;
         uint64_t timeout_usec;
         bool withheld;
+        const RestartBudget *budget; /* NULL: none, every failure is let expire */
+        const RestartLimit *limit;
 };
 
-/* Why it must not be fed, to a new string; NULL if it may be. */
-static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_t now_usec) {
+static void add_late_loop(const Watchdog *watchdog, uint64_t due_usec, uint64_t now_usec,
+                          TextBuffer *cause) {
         uint64_t lag_usec = scheduler_overdue_usec(watchdog->runtime->scheduler, now_usec);
-        _cleanup_(text_buffer_done) TextBuffer text = {};
-        char span[64], *cause = NULL;
-        unsigned n_failing = 0;
+        char span[64];
 
         if (lag_usec < now_usec - due_usec)
                 lag_usec = now_usec - due_usec;
         if (lag_usec > watchdog->timeout_usec / 2)
-                text_buffer_printf(&text, "the event loop was late by %s",
+                text_buffer_printf(cause, "the event loop was late by %s",
                                    time_span_format(span, sizeof(span), lag_usec));
+}
+
+static void add_failing_checks(const Watchdog *watchdog, uint64_t now_usec, TextBuffer *cause) {
+        unsigned n_failing = 0;
+
         for (size_t i = 0; i < watchdog->view->checks.n_items; i++) {
                 const Check *check = watchdog->view->checks.items[i];
 
-                if (check_allows_watchdog(check, now_usec))
+                if (check_allows_watchdog(check, now_usec) || n_failing++ >= CAUSE_CHECKS_MAX)
                         continue;
-                if (n_failing++ >= CAUSE_CHECKS_MAX)
-                        continue;
-                text_buffer_printf(&text, "%s%s %s%s%s", text.length > 0 ? "; " : "",
+                text_buffer_printf(cause, "%s%s %s%s%s", cause->length > 0 ? "; " : "",
                                    check->settings.name,
                                    status_to_string(check_status(check, now_usec)),
                                    check->reason ? ": " : "", check->reason ? check->reason : "");
         }
         if (n_failing > CAUSE_CHECKS_MAX)
-                text_buffer_printf(&text, "; and %u more", n_failing - CAUSE_CHECKS_MAX);
+                text_buffer_printf(cause, "; and %u more", n_failing - CAUSE_CHECKS_MAX);
+}
+
+/* Why it must not be fed, to a new string; NULL if it may be. */
+static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_t now_usec) {
+        _cleanup_(text_buffer_done) TextBuffer text = {};
+        char *cause = NULL;
+
+        add_late_loop(watchdog, due_usec, now_usec, &text);
+        if (!watchdog->budget ||
+            !restart_budget_is_spent(watchdog->budget, watchdog->limit, now_usec))
+                add_failing_checks(watchdog, now_usec, &text);
         if (text.length == 0 || text_buffer_finish(&text, &cause, NULL) < 0)
                 return NULL;
         return cause;
+}
+
+void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
+                         const RestartLimit *limit) {
+        watchdog->budget = budget;
+        watchdog->limit = limit;
 }
 
 static int watchdog_on_tick(sd_event_source *s, uint64_t usec, void *userdata) {

@@ -9,6 +9,7 @@
 
 #include "io/runtime.h"
 #include "publish/notify.h"
+#include "publish/restart-budget.h"
 #include "report/health-json.h"
 
 typedef struct Watchdog Watchdog;
@@ -17,6 +18,13 @@ typedef struct Watchdog Watchdog;
 typedef void (*WatchdogObserver)(const char *cause, uint64_t timeout_usec, void *userdata);
 
 /* Reads WATCHDOG_USEC and WATCHDOG_PID. Without a watchdog it does nothing. */
+/*
+ * Once the budget is spent, a failing check no longer keeps it from being fed; a late loop does.
+ * Both are borrowed.
+ */
+void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
+                         const RestartLimit *limit);
+
 int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
                  WatchdogObserver observer, void *userdata, Watchdog **ret);
 Watchdog *watchdog_free(Watchdog *watchdog);

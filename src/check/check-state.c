@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check/check-state.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void check_state_save(const Check *check, CheckState *ret) {
+        *ret = (CheckState){
+                .failed = check->settling.failed,
+                .internal = check->settling.internal,
+                .degraded = check->settling.degraded,
+                .changes = check->settling.changes,
+                .failures = check->settling.failures,
+                .since_usec = check->since_usec,
+                .since_realtime_usec = check->since_realtime_usec,
+                .checked_usec = check->checked_usec,
+                .checked_realtime_usec = check->checked_realtime_usec,
+                .breaker_wait_usec = check->breaker.wait_usec,
+                .breaker_next_usec = check->breaker.next_usec,
+                .breaker_failures = check->breaker.failures,
+                .status = (uint8_t) check->settling.status,
+                .last_status = (uint8_t) check->last_status,
+                .breaker_position = (uint8_t) check->breaker.position,
+                .flapping = check->settling.flapping,
+        };
+}
+
+int check_state_restore(Check *check, const CheckState *state) {
+        assert(check->runs == 0);
+        if (state->status >= _STATUS_MAX || state->last_status >= _STATUS_MAX ||
+            state->breaker_position >= _BREAKER_MAX || state->flapping > 1 ||
+            state->breaker_wait_usec > check->breaker.max_reset_usec)
+                return -EBADMSG;
+        check->settling.failed = state->failed;
+        check->settling.internal = state->internal;
+        check->settling.degraded = state->degraded;
+        check->settling.changes = state->changes;
+        check->settling.failures = state->failures;
+        check->settling.status = (Status) state->status;
+        check->settling.flapping = state->flapping;
+        check->last_status = (Status) state->last_status;
+        check->since_usec = state->since_usec;
+        check->since_realtime_usec = state->since_realtime_usec;
+        check->checked_usec = state->checked_usec;
+        check->checked_realtime_usec = state->checked_realtime_usec;
+        check->breaker.failures = state->breaker_failures;
+        check->breaker.wait_usec = state->breaker_wait_usec;
+        check->breaker.next_usec = state->breaker_next_usec;
+        check->breaker.position = (BreakerPosition) state->breaker_position;
+        /* The probe that was to decide did not come back: another one will, as soon as it may. */
+        if (check->breaker.position == BREAKER_HALF_OPEN)
+                check->breaker.position = BREAKER_OPEN;
+        return 0;
+}

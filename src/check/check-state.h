@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a check remembers over a restart of the daemon, as plain data. */
+
+#include "check/check.h"
+
+typedef struct CheckState {
+        uint64_t failed, internal, degraded, changes, failures; /* of Settling */
+        uint64_t since_usec, since_realtime_usec;
+        uint64_t checked_usec, checked_realtime_usec;
+        uint64_t breaker_wait_usec, breaker_next_usec;
+        uint32_t breaker_failures;
+        uint8_t status, last_status, breaker_position, flapping;
+} CheckState;
+
+void check_state_save(const Check *check, CheckState *ret);
+
+/*
+ * Puts a saved state into a check that has not run yet. Times of CLOCK_MONOTONIC in it must be of
+ * this boot. Returns 0, or -EBADMSG for values that no check ever had; then nothing is changed.
+ */
+int check_state_restore(Check *check, const CheckState *state);
