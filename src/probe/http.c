@@ -23,14 +23,8 @@
 #define REDIRECTS_MAX  20
 #define MATCH_TEXT_MAX 256
 
-typedef enum HttpConnection {
-        HTTP_CONNECTION_FRESH,
-        HTTP_CONNECTION_PERSISTENT,
-} HttpConnection;
-
 /* In the order of HttpVersion. */
 static const char *const http_versions[] = { "default", "1.1", "2", NULL };
-static const char *const http_connections[] = { "fresh", "persistent", NULL };
 
 typedef struct HttpProbe {
         char *url;
@@ -44,7 +38,7 @@ typedef struct HttpProbe {
         char *socket_path;
         char *ca_file, *certificate, *key;
         HttpVersion version;
-        HttpConnection connection;
+        ConnectionMode connection;
 
         CURLU *target; /* URL= without user information */
         char *shown;   /* for people: "GET http://db1:8080/health" */
@@ -92,7 +86,7 @@ static const ConfigKey http_keys[] = {
         { "HTTPVersion", config_parse_word_of, offsetof(HttpProbe, version),
           .data = http_versions },
         { "Connection", config_parse_word_of, offsetof(HttpProbe, connection),
-          .data = http_connections },
+          .data = connection_mode_words },
         {},
 };
 
@@ -108,12 +102,6 @@ static const char *const http_detail_names[] = {
         "duration_ms",     NULL,
 };
 
-static int invalid(ProbeSetup *setup, const char *why) {
-        int r = string_replace(&setup->why, why);
-
-        return r < 0 ? r : -EINVAL;
-}
-
 static int http_prepare_login(HttpProbe *probe, ProbeSetup *setup) {
         _cleanup_free_ char *username = NULL;
         char *password = NULL;
@@ -124,8 +112,9 @@ static int http_prepare_login(HttpProbe *probe, ProbeSetup *setup) {
                 return r;
         if (probe->username || probe->password || probe->token) {
                 string_free_secret(password);
-                return invalid(setup, "URL= has a user name or password, and Username=, "
-                                      "Password= or Token= too; give them once");
+                return probe_setup_refuse(setup, "URL",
+                                          "URL= has a user name or password, and Username=, "
+                                          "Password= or Token= too; give them once");
         }
         probe->username = TAKE_PTR(username);
         probe->password = password;
@@ -136,7 +125,10 @@ static int http_prepare_url(HttpProbe *probe, ProbeSetup *setup) {
         int r;
 
         if (!probe->url)
-                return invalid(setup, "URL= is missing; write URL=http://127.0.0.1:8080/health");
+                return probe_setup_refuse(
+                                setup, NULL,
+                                "URL= is missing; write URL=http://127.0.0.1:8080/health");
+        setup->key = "URL";
         r = http_url_parse(probe->url, &setup->why, &probe->target);
         return r < 0 ? r : http_prepare_login(probe, setup);
 }
@@ -186,13 +178,16 @@ static int http_prepare_request(HttpProbe *probe, ProbeSetup *setup) {
                 return r;
         for (const char *c = probe->method; *c; c++)
                 if (!isupper((unsigned char) *c))
-                        return invalid(setup, "Method= is a word in capitals, such as GET or HEAD");
+                        return probe_setup_refuse(
+                                        setup, "Method",
+                                        "Method= is a word in capitals, such as GET or HEAD");
         if (probe->token && (probe->username || probe->password))
-                return invalid(setup, "Token= and Username= or Password= exclude each other");
+                return probe_setup_refuse(setup, "Token",
+                                          "Token= and Username= or Password= exclude each other");
         if (probe->password && !probe->username)
-                return invalid(setup, "Password= needs Username=");
+                return probe_setup_refuse(setup, "Password", "Password= needs Username=");
         if (probe->key && !probe->certificate)
-                return invalid(setup, "Key= needs Certificate=");
+                return probe_setup_refuse(setup, "Key", "Key= needs Certificate=");
         r = http_url_format_shown(probe->target, &shown);
         return r < 0 ? r : string_printf(&probe->shown, "%s %s", probe->method, shown);
 }
@@ -204,15 +199,19 @@ static int http_prepare_json(HttpProbe *probe, ProbeSetup *setup) {
                                              "0123456789_");
 
                 if (length == 0 || line + length != colon)
-                        return invalid(setup, "Json= must be written as Json=name:/pointer, "
-                                              "the name in letters, digits and _");
+                        return probe_setup_refuse(setup, "Json",
+                                                  "Json= must be written as Json=name:/pointer, "
+                                                  "the name in letters, digits and _");
                 *colon = '\0';
                 if (string_list_contains((char *const *) http_detail_names, line))
-                        return invalid(setup, "Json= has the name of a detail that is measured "
-                                              "anyway; choose another name");
+                        return probe_setup_refuse(setup, "Json",
+                                                  "Json= has the name of a detail that is measured "
+                                                  "anyway; choose another name");
                 if (!json_pointer_is_valid(colon + 1))
-                        return invalid(setup, "what stands after the name in Json= must be a JSON "
-                                              "pointer, such as /queues/0/depth");
+                        return probe_setup_refuse(
+                                        setup, "Json",
+                                        "what stands after the name in Json= must be a JSON "
+                                        "pointer, such as /queues/0/depth");
         }
         return 0;
 }
@@ -228,11 +227,9 @@ static int http_prepare_match(HttpProbe *probe, ProbeSetup *setup) {
                 return -ENOMEM;
         if (r != 0) {
                 regerror(r, &probe->regex, why, sizeof(why));
-                r = string_printf(&setup->why,
-                                  "BodyMatch= is no POSIX extended regular "
-                                  "expression: %s",
-                                  why);
-                return r < 0 ? r : -EINVAL;
+                return probe_setup_refuse(setup, "BodyMatch",
+                                          "BodyMatch= is no POSIX extended regular expression: %s",
+                                          why);
         }
         probe->has_regex = true;
         return 0;
@@ -372,7 +369,7 @@ static int http_make_request(HttpProbe *probe, Runtime *runtime) {
                 .certificate = probe->certificate,
                 .key = probe->key,
                 .version = probe->version,
-                .persistent = probe->connection == HTTP_CONNECTION_PERSISTENT,
+                .persistent = probe->connection == CONNECTION_PERSISTENT,
                 .redirects_max = probe->follow_redirects,
                 .headers_max = HEADERS_MAX,
                 .body_max = BODY_MAX,
