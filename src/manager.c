@@ -14,12 +14,14 @@
 #include "publish/http-server.h"
 #include "publish/journal-messages.h"
 #include "publish/journal.h"
+#include "publish/memory.h"
 #include "publish/notify.h"
 #include "publish/transitions.h"
 #include "publish/watchdog.h"
 #include "report/summary.h"
 #include "settings.h"
 
+#define KEPT_MAX          4
 #define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
 #define STATUS_PACE_USEC  USEC_PER_SEC
 #define START_PACE_USEC   (10 * USEC_PER_SEC)
@@ -29,6 +31,8 @@ struct Manager {
         Runtime *runtime;
         HealthView view;
         ReadyWhen ready_when;
+        RestartLimit restart_limit;
+        Memory *memory;
         bool ready; /* READY=1 was sent */
         Journal *journal;
         Notify *notify;
@@ -71,6 +75,28 @@ static void manager_update_ready(Manager *manager, const char *summary, uint64_t
                        journal_entry_new(LOG_INFO, MESSAGE_READY, "Ready: %s", summary));
 }
 
+static bool manager_has_spent_budget(const Manager *manager, uint64_t now_usec) {
+        const RestartBudget *budget = memory_budget(manager->memory);
+
+        return budget->n_restarts > 0 &&
+               restart_budget_is_spent(budget, &manager->restart_limit, now_usec);
+}
+
+/* A healthy phase gives the restart budget back. */
+static void manager_note_health(Manager *manager, uint64_t now_usec) {
+        const CheckSet *checks = &manager->view.checks;
+
+        for (size_t i = 0; i < checks->n_items; i++) {
+                const Check *check = checks->items[i];
+
+                if (check->type && check->settings.watchdog &&
+                    (check->results == 0 || !status_passes(check_status(check, now_usec))))
+                        return;
+        }
+        if (restart_budget_clear(memory_budget(manager->memory)))
+                memory_save_budget(manager->memory);
+}
+
 /* Tells the service manager how things are. */
 static void manager_on_status_timer(Timer *timer, void *userdata) {
         Manager *manager = userdata;
@@ -84,7 +110,11 @@ static void manager_on_status_timer(Timer *timer, void *userdata) {
         if (manager->refused > 0)
                 (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
                                      summary);
+        if (manager_has_spent_budget(manager, now_usec))
+                (void) string_printf(&summary, "%s [restart budget spent: restarts did not help]",
+                                     summary);
         notify_status(manager->notify, summary);
+        manager_note_health(manager, now_usec);
         manager_update_ready(manager, summary, now_usec);
 }
 
@@ -103,6 +133,7 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
         Manager *manager = userdata;
 
         manager->view.generation++;
+        memory_note(manager->memory, check, changes);
         transitions_log(manager->journal, &manager->view.checks, check, changes);
         manager_touch_status(manager);
 }
@@ -170,6 +201,9 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
         journal_entry_add(entry, "HEALTH_REASON", "%s", cause ? cause : "");
         journal_submit(manager->journal, entry);
         manager_expect_abort(manager, cause != NULL);
+        /* Found at the next start, it tells that this was such a restart. */
+        memory_budget(manager->memory)->withholding = cause != NULL;
+        memory_save_budget(manager->memory);
 }
 
 static void manager_on_shortage(int error, void *userdata) {
@@ -242,6 +276,14 @@ static int manager_apply(Manager *manager, Settings *settings) {
         }
         manager->view.checks = checks;
         manager->view.generation++;
+        manager->restart_limit = settings->restart_limit;
+        r = memory_bind(manager->memory, &checks);
+        if (r < 0)
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_WARNING, MESSAGE_STATE_REFUSED,
+                                                 "Cannot make room for the history: %s. It is not "
+                                                 "kept until the next reload.",
+                                                 strerror(-r)));
         check_set_drop(&old, &checks);
         manager->ready_when = settings->ready_when;
         http_server_set_details(manager->server, settings->details);
@@ -315,20 +357,60 @@ static int manager_watch_signals(Manager *manager) {
         return 0;
 }
 
-/* The sockets systemd passed, then our own. */
-static int manager_listen(Manager *manager, char **ret_error) {
+/* Sorts what systemd passed: listening sockets, and what we had it keep for us. */
+static int manager_take_fds(Manager *manager, MemoryFd *kept, size_t *ret_n_kept,
+                            char ***ret_names) {
+        size_t n_kept = 0;
         int r, n;
 
-        n = sd_listen_fds(1);
+        n = sd_listen_fds_with_names(1, ret_names);
         if (n < 0)
                 return n;
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+        for (int i = 0; i < n; i++) {
+                int fd = SD_LISTEN_FDS_START + i;
+
+                if (memory_is_fd_name((*ret_names)[i]) && n_kept < KEPT_MAX) {
+                        kept[n_kept++] = (MemoryFd){ fd, (*ret_names)[i] };
+                        continue;
+                }
                 if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
                         continue;
                 r = http_server_add_listener(manager->server, fd);
                 if (r < 0)
                         return r;
         }
+        *ret_n_kept = n_kept;
+        return 0;
+}
+
+static int manager_take_over(Manager *manager) {
+        _cleanup_(string_list_freep) StringList names = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *directory = getenv("STATE_DIRECTORY");
+        MemoryFd kept[KEPT_MAX];
+        size_t n_kept;
+        int r;
+
+        r = manager_take_fds(manager, kept, &n_kept, &names);
+        if (r < 0)
+                return r;
+        if (directory) {
+                r = string_printf(&path, "%s/state", directory);
+                if (r < 0)
+                        return r;
+        }
+        r = memory_new(manager->notify, manager->journal, path, kept, n_kept, &manager->memory);
+        if (r < 0)
+                return r;
+        restart_budget_begin(memory_budget(manager->memory), now_monotonic_usec());
+        watchdog_set_budget(manager->watchdog, memory_budget(manager->memory),
+                            &manager->restart_limit);
+        return 0;
+}
+
+static int manager_listen(Manager *manager, char **ret_error) {
+        int r;
+
         for (size_t i = 0; manager->options->listen && manager->options->listen[i]; i++) {
                 r = http_server_listen(manager->server, manager->options->listen[i], ret_error);
                 if (r < 0)
@@ -353,6 +435,7 @@ Manager *manager_free(Manager *manager) {
                 return NULL;
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);
+        memory_free(manager->memory);
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
         timer_disarm(&manager->status_timer);
@@ -408,6 +491,9 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
         r = manager_watch_signals(manager);
         if (r < 0)
                 return r;
+        r = manager_take_over(manager);
+        if (r < 0)
+                return r;
         r = manager_load(manager);
         if (r < 0)
                 return r;
@@ -441,6 +527,13 @@ int manager_run(Manager *manager) {
         int r;
 
         manager_log_started(manager);
+        if (manager_has_spent_budget(manager, now_monotonic_usec()))
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_ERR, MESSAGE_BUDGET_SPENT,
+                                                 "The restart budget is spent: %u restarts did not "
+                                                 "help. The watchdog is fed from now on, and "
+                                                 "/health answers 503, until the checks pass.",
+                                                 memory_budget(manager->memory)->n_restarts));
         manager_on_status_timer(&manager->status_timer, manager);
         r = sd_event_loop(manager->runtime->event);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
@@ -448,5 +541,7 @@ int manager_run(Manager *manager) {
                                                            " probes and %" PRIu64 " requests.",
                                                            manager->runtime->statistics.probes_run,
                                                            manager->runtime->statistics.requests));
+        if (!manager->aborted)
+                memory_save_file(manager->memory);
         return r < 0 ? r : manager->aborted;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/time-util.h"
 #include "check/dependencies.h"
 #include "config/config-search.h"
 #include "config/config-table.h"
@@ -30,10 +31,17 @@ static const ConfigKey health_keys[] = {
         {},
 };
 
+static const ConfigKey watchdog_keys[] = {
+        { "RestartBudget", config_parse_restart_limit, offsetof(Settings, restart_limit) },
+        {},
+};
+
 static const ConfigKey server_keys[] = {
         { "Details", config_parse_word_of, offsetof(Settings, details), details_words },
         {},
 };
+
+static const RestartLimit default_restart_limit = { 3, USEC_PER_HOUR };
 
 void settings_done(Settings *settings) {
         for (size_t i = 0; i < settings->n_checks; i++)
@@ -48,6 +56,7 @@ static int settings_load_main(Settings *settings, char *const *directories,
         _cleanup_(config_file_freep) ConfigFile *file = NULL;
         const ConfigSection sections[] = {
                 { "Health", health_keys, settings },
+                { "Watchdog", watchdog_keys, settings },
                 { "Server", server_keys, settings },
         };
         int r;
@@ -81,7 +90,7 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
 }
 
 int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {
-        _cleanup_(settings_done) Settings settings = {};
+        _cleanup_(settings_done) Settings settings = { .restart_limit = default_restart_limit };
         ConfigContext context = {
                 .problems = &settings.problems,
                 .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),

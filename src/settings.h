@@ -6,6 +6,7 @@
 #include "check/check-settings.h"
 #include "config/config-file.h"
 #include "publish/http-server.h"
+#include "publish/restart-budget.h"
 
 /* When READY=1 is sent. */
 typedef enum ReadyWhen {
@@ -17,6 +18,7 @@ typedef enum ReadyWhen {
 typedef struct Settings {
         ReadyWhen ready_when;
         DetailsPolicy details;
+        RestartLimit restart_limit;
         CheckSettings *checks; /* sorted by name */
         size_t n_checks;
         ConfigProblems problems; /* of all files */

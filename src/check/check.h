@@ -5,6 +5,7 @@
 
 #include "check/breaker.h"
 #include "check/check-settings.h"
+#include "check/history.h"
 #include "check/sample.h"
 #include "check/settling.h"
 #include "check/status.h"
@@ -51,6 +52,7 @@ struct Check {
         uint64_t runs;
         uint64_t results; /* of this process; a restored check has had none */
 
+        History *history; /* what was; borrowed, NULL if it is not kept */
         Settling settling;
         Breaker breaker;
         Sample sample;      /* the last result */

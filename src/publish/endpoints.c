@@ -11,6 +11,7 @@
 #include "base/json-writer.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "report/history-json.h"
 
 #define CACHE_SLOTS        64
 #define CACHE_USEC         USEC_PER_SEC /* so old may "age" and "timestamp" be */
@@ -28,16 +29,22 @@ typedef struct Rendering {
         bool imminent;      /* a check runs now: its result may come any moment */
 } Rendering;
 
+/* What a request names besides its route. */
+typedef struct Asked {
+        const char *name;    /* the rest of the path, or the argument that stands for it; or NULL */
+        uint64_t since_usec; /* ?since=, realtime; 0: none */
+} Asked;
+
 /*
- * Renders the answer. name: the rest of the path after a route that ends in "/". Returns 0,
- * -ENOENT if there is nothing of that name, or -ENOMEM.
+ * Renders the answer. Returns 0, -ENOENT if there is nothing of that name, -EACCES if it is not
+ * for readers who may not see details, or -ENOMEM.
  */
-typedef int (*RouteRenderer)(const HealthView *view, const char *name, bool details,
+typedef int (*RouteRenderer)(const HealthView *view, const Asked *asked, bool details,
                              uint64_t now_usec, Rendering *ret);
 
 typedef struct Route {
         const char *path;        /* the whole path, or its beginning if it ends in "/" */
-        const char *placeholder; /* what stands for the rest */
+        const char *placeholder; /* what stands for the rest, or the arguments: "?check=NAME" */
         RouteRenderer render;
         Refusal unknown_name; /* the answer to -ENOENT */
         uint64_t cache_usec;  /* how long one rendering serves */
@@ -59,6 +66,7 @@ struct Endpoints {
         struct MHD_Response *refusals[_REFUSAL_MAX];
         struct MHD_Response *no_such_path;
         CacheSlot cache[CACHE_SLOTS];
+        CacheSlot uncached; /* the last answer to a request with arguments */
 };
 
 static void rendering_note_check(Rendering *rendering, const Check *check, uint64_t now_usec) {
@@ -83,8 +91,10 @@ static unsigned status_to_http(Status status) {
         return health_is_ok(status) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static int render_group(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+static int render_group(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                         Rendering *ret) {
+        const char *name = asked->name;
+
         if (name && !check_set_has_group(&view->checks, name))
                 return -ENOENT;
         ret->status = status_to_http(check_set_status(&view->checks, name, now_usec));
@@ -92,9 +102,9 @@ static int render_group(const HealthView *view, const char *name, bool details, 
         return health_json_overall(view, name, details, now_usec, &ret->text, &ret->length);
 }
 
-static int render_check(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+static int render_check(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                         Rendering *ret) {
-        const Check *check = check_set_find(&view->checks, name);
+        const Check *check = check_set_find(&view->checks, asked->name);
 
         if (!check)
                 return -ENOENT;
@@ -103,29 +113,45 @@ static int render_check(const HealthView *view, const char *name, bool details, 
         return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
 }
 
-static int render_ready(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+static int render_ready(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                         Rendering *ret) {
-        (void) name;
+        (void) asked;
         (void) details;
         ret->status = status_to_http(check_set_status(&view->checks, NULL, now_usec));
         rendering_note_group(ret, view, NULL, now_usec);
         return health_json_ready(view, now_usec, &ret->text, &ret->length);
 }
 
-static int render_live(const HealthView *view, const char *name, bool details, uint64_t now_usec,
+static int render_live(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                        Rendering *ret) {
         (void) view;
-        (void) name;
+        (void) asked;
         (void) details;
         (void) now_usec;
         ret->status = MHD_HTTP_OK;
         return health_json_live(&ret->text, &ret->length);
 }
 
+static int render_history(const HealthView *view, const Asked *asked, bool details,
+                          uint64_t now_usec, Rendering *ret) {
+        const Check *check = asked->name ? check_set_find(&view->checks, asked->name) : NULL;
+
+        (void) now_usec;
+        if (!details)
+                return -EACCES;
+        if (!check || !check->history)
+                return -ENOENT;
+        ret->status = MHD_HTTP_OK;
+        return history_json_render(asked->name, check->history, asked->since_usec,
+                                   now_realtime_usec(), &ret->text, &ret->length);
+}
+
 static const Route routes[] = {
         { "/health", NULL, render_group, _REFUSAL_MAX, CACHE_USEC, false },
         { "/health/live", NULL, render_live, _REFUSAL_MAX, LIVE_CACHE_USEC, true },
         { "/health/ready", NULL, render_ready, _REFUSAL_MAX, CACHE_USEC, false },
+        { "/health/history", "?check=NAME[&since=SECONDS]", render_history, REFUSAL_NO_SUCH_CHECK,
+          0, true },
         { "/health/checks/", "NAME", render_check, REFUSAL_NO_SUCH_CHECK, CACHE_USEC, false },
         { "/health/groups/", "NAME", render_group, REFUSAL_NO_SUCH_GROUP, CACHE_USEC, false },
 };
@@ -146,6 +172,9 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
                                         "at most 8 KiB are read\"}" },
         [REFUSAL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
                              "{\"detail\":\"only GET and HEAD are answered here\"}" },
+        [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
+                              "{\"detail\":\"this is for local readers; Details= in "
+                              "healthd.conf says for whom\"}" },
         [REFUSAL_NO_SUCH_CHECK] = { MHD_HTTP_NOT_FOUND,
                                     "{\"detail\":\"there is no check of this name; "
                                     "/health lists them all\"}" },
@@ -195,6 +224,7 @@ Endpoints *endpoints_free(Endpoints *endpoints) {
                 return NULL;
         for (size_t i = 0; i < ELEMENTS(endpoints->cache); i++)
                 cache_slot_done(&endpoints->cache[i]);
+        cache_slot_done(&endpoints->uncached);
         for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
                 response_free(endpoints->refusals[i]);
         response_free(endpoints->no_such_path);
@@ -270,13 +300,17 @@ void endpoints_set_closing(Endpoints *endpoints) {
         response_set_closing(endpoints->no_such_path);
 }
 
+static bool route_takes_rest(const Route *route) {
+        return route->placeholder && *route->placeholder != '?';
+}
+
 static const Route *route_find(const char *path, const char **ret_name) {
         for (size_t i = 0; i < ELEMENTS(routes); i++) {
                 const char *rest = string_after_prefix(path, routes[i].path);
 
-                if (!rest || (routes[i].placeholder ? !*rest : *rest != '\0'))
+                if (!rest || (route_takes_rest(&routes[i]) ? !*rest : *rest != '\0'))
                         continue;
-                *ret_name = routes[i].placeholder ? rest : NULL;
+                *ret_name = route_takes_rest(&routes[i]) ? rest : NULL;
                 return &routes[i];
         }
         return NULL;
@@ -301,13 +335,14 @@ static void format_cache_control(char *buffer, size_t size, const Route *route,
 
 /* Fills an empty slot. */
 static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const Route *route,
-                             const char *path, const char *name, bool details, uint64_t now_usec) {
+                             const char *path, const Asked *asked, bool details,
+                             uint64_t now_usec) {
         const HealthView *view = endpoints->view;
         Rendering rendering = { .statuses = HASH_START };
         char cache_control[CACHE_CONTROL_SIZE];
         int r;
 
-        r = route->render(view, name, details, now_usec, &rendering);
+        r = route->render(view, asked, details, now_usec, &rendering);
         if (r < 0)
                 return r;
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
@@ -358,13 +393,21 @@ static bool is_reading(const char *method) {
                string_equal(method, MHD_HTTP_METHOD_HEAD);
 }
 
+static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
+        const char *since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since");
+
+        asked->name = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "check");
+        if (since)
+                asked->since_usec = (uint64_t) strtoull(since, NULL, 10) * USEC_PER_SEC;
+}
+
 Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
                         const char *path, bool details, uint64_t now_usec) {
         uint64_t hash = hash_add_string(HASH_START + details, path);
         CacheSlot *slot = &endpoints->cache[hash % CACHE_SLOTS];
         CacheSlot fresh = {};
         const Route *route;
-        const char *name;
+        Asked asked = {};
         int r;
 
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
@@ -372,15 +415,21 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
             string_equal(slot->path, path))
                 return cache_slot_answer(slot, connection);
 
-        route = route_find(path, &name);
+        route = route_find(path, &asked.name);
         if (!route)
                 return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path };
         if (!is_reading(method))
                 return endpoints_refuse(endpoints, REFUSAL_METHOD);
-        r = cache_slot_render(&fresh, endpoints, route, path, name, details, now_usec);
+        if (route->placeholder && *route->placeholder == '?') {
+                read_arguments(connection, &asked);
+                slot = &endpoints->uncached;
+        }
+        r = cache_slot_render(&fresh, endpoints, route, path, &asked, details, now_usec);
         if (r < 0) {
                 cache_slot_done(&fresh);
-                return r == -ENOENT ? endpoints_refuse(endpoints, route->unknown_name) : (Answer){};
+                if (r == -ENOENT)
+                        return endpoints_refuse(endpoints, route->unknown_name);
+                return r == -EACCES ? endpoints_refuse(endpoints, REFUSAL_DETAILS) : (Answer){};
         }
         cache_slot_done(slot);
         *slot = fresh;

@@ -18,6 +18,7 @@ typedef enum Refusal {
         REFUSAL_URI_TOO_LONG,
         REFUSAL_HEADERS_TOO_LARGE,
         REFUSAL_METHOD,
+        REFUSAL_DETAILS,
         REFUSAL_NO_SUCH_CHECK,
         REFUSAL_NO_SUCH_GROUP,
         _REFUSAL_MAX,

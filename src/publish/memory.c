@@ -28,7 +28,7 @@ struct Memory {
         Journal *journal;
         char *path;
         StateStore *store; /* NULL until the first bind */
-        unsigned fd_name; /* of the store in use */
+        unsigned fd_name;  /* of the store in use */
         HistoryLayout history;
         RestartBudget budget;
 };
@@ -91,8 +91,8 @@ static void memory_load_budget(Memory *memory) {
 
         if (!state_store_is_same_boot(memory->store) ||
             state_store_find_global(memory->store, "budget", &slot) < 0 ||
-            state_slot_read(&slot, &budget, sizeof(budget), &size) < 0 ||
-            size != sizeof(budget) || !restart_budget_is_valid(&budget))
+            state_slot_read(&slot, &budget, sizeof(budget), &size) < 0 || size != sizeof(budget) ||
+            !restart_budget_is_valid(&budget))
                 return;
         memory->budget = budget;
 }
@@ -173,17 +173,19 @@ static int memory_replace_store(Memory *memory, const StateSlotName *slots, size
         return 0;
 }
 
-/* The record of a check, and its history, made usable if it is none yet. */
-static History *memory_find(const Memory *memory, const Check *check, StateSlot *ret_slot) {
-        History *history;
+static bool memory_find(const Memory *memory, const Check *check, StateSlot *ret_slot) {
+        return memory->store && state_store_find(memory->store, check->settings.name,
+                                                 check->settings.identity, ret_slot) >= 0;
+}
 
-        if (!memory->store || state_store_find(memory->store, check->settings.name,
-                                               check->settings.identity, ret_slot) < 0)
-                return NULL;
-        history = ret_slot->block;
-        if (!history_open(history, history_size(memory->history), memory->history))
-                history_init(history, memory->history);
-        return history;
+/* Where a check's history lies in the store in use. */
+static void memory_set_history(const Memory *memory, Check *check) {
+        StateSlot slot;
+
+        check->history = memory_find(memory, check, &slot) ? slot.block : NULL;
+        if (check->history &&
+            !history_open(check->history, history_size(memory->history), memory->history))
+                history_init(check->history, memory->history);
 }
 
 static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
@@ -219,34 +221,28 @@ int memory_bind(Memory *memory, const CheckSet *checks) {
                 if (r < 0)
                         return r;
         }
-        for (size_t i = 0; i < checks->n_items; i++)
+        for (size_t i = 0; i < checks->n_items; i++) {
+                memory_set_history(memory, checks->items[i]);
                 if (checks->items[i]->type && checks->items[i]->runs == 0)
                         memory_restore(memory, checks->items[i], same_boot);
+        }
         memory_save_budget(memory);
         return 0;
 }
 
 void memory_note(Memory *memory, const Check *check, const CheckChanges *changes) {
-        History *history;
         CheckState state;
         StateSlot slot;
 
-        history = memory_find(memory, check, &slot);
-        if (!history)
+        if (!memory_find(memory, check, &slot))
                 return;
-        history_push(history, check->checked_realtime_usec, check->last_status,
+        history_push(check->history, check->checked_realtime_usec, check->last_status,
                      check->settling.status, check->sample.duration_usec);
         if (changes->transition)
-                history_push_transition(history, check->checked_realtime_usec,
+                history_push_transition(check->history, check->checked_realtime_usec,
                                         changes->transition->previous, changes->transition->status);
         check_state_save(check, &state);
         (void) state_slot_write(&slot, &state, sizeof(state));
-}
-
-const History *memory_history(const Memory *memory, const Check *check) {
-        StateSlot slot;
-
-        return memory_find(memory, check, &slot);
 }
 
 RestartBudget *memory_budget(Memory *memory) {

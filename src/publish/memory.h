@@ -8,7 +8,6 @@
  */
 
 #include "check/check-set.h"
-#include "check/history.h"
 #include "publish/journal.h"
 #include "publish/notify.h"
 #include "publish/restart-budget.h"
@@ -35,16 +34,13 @@ bool memory_is_fd_name(const char *name);
 
 /*
  * Makes room for a set of checks: carries over what is known of those that are still there, and
- * restores those that have not run yet. At start and at every reload. Returns 0 or a negative
- * errno; then checks run without memory.
+ * restores those that have not run yet, and tells each where its history lies. At start and at
+ * every reload. Returns 0 or a negative errno; then checks run without memory.
  */
 int memory_bind(Memory *memory, const CheckSet *checks);
 
 /* After a result of a check of the bound set. */
 void memory_note(Memory *memory, const Check *check, const CheckChanges *changes);
-
-/* NULL if there is none. */
-const History *memory_history(const Memory *memory, const Check *check);
 
 /* To be changed in place and then saved. */
 RestartBudget *memory_budget(Memory *memory);

@@ -28,7 +28,7 @@ struct Notify {
         socklen_t address_length;
         Unsent unsent;
         char *status; /* the newest */
-        int kept_fd; /* our copy, while it is not sent */
+        int kept_fd;  /* our copy, while it is not sent */
         const char *keep_name;
         const char *forget_name; /* NULL once it is sent */
         Timer retry_timer;

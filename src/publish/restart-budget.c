@@ -49,9 +49,8 @@ int config_parse_restart_limit(const ConfigKey *key, const char *value, void *fi
 
         (void) key;
         count = strtoul(value, &end, 10);
-        if (!slash || end != slash || end == value || *value == '-' ||
-            count > RESTART_BUDGET_MAX || time_span_parse(slash + 1, &window_usec) < 0 ||
-            window_usec == 0) {
+        if (!slash || end != slash || end == value || *value == '-' || count > RESTART_BUDGET_MAX ||
+            time_span_parse(slash + 1, &window_usec) < 0 || window_usec == 0) {
                 int r = string_printf(ret_why,
                                       "not a number of restarts (at most %d) in a time; write for "
                                       "example 3/1h",

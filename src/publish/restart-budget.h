@@ -23,7 +23,8 @@ typedef struct RestartLimit {
 typedef struct RestartBudget {
         uint64_t restarts_usec[RESTART_BUDGET_MAX]; /* the newest last */
         uint32_t n_restarts;
-        uint32_t withholding; /* boolean: pings are withheld, so a start that finds it was a restart */
+        uint32_t withholding; /* boolean: pings are withheld, so a start that finds it was a restart
+                               */
 } RestartBudget;
 
 /* At start: counts the restart that led here, if it was one. */
