@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=postgresql against real servers."""
 
+import contextlib
 import os
 import signal
+import socket
+import subprocess
 import time
 
 import pytest
@@ -227,8 +230,10 @@ def test_killed_and_back(daemon, postgres, connection):
     daemon.start()
     daemon.wait_status("database", "healthy")
     postgres.kill9()
-    check = daemon.wait_status("database", "unhealthy")
-    assert f'"127.0.0.1", port {postgres.port} failed: Connection refused' in check["error"]
+    # The first to fail may have been connected while the server died.
+    refused = f'"127.0.0.1", port {postgres.port} failed: Connection refused'
+    daemon.wait_for(lambda answer: refused in (answer.json["checks"]["database"].get("error") or ""))
+    assert daemon.check("database")["status"] == "unhealthy"
     postgres.start()
     daemon.wait_status("database", "healthy")
 
@@ -245,6 +250,115 @@ def test_hang(daemon, postgres, connection, stage):
     assert 999 <= check["duration_ms"] < 2000
     postgres.sigcont()
     daemon.wait_status("database", "healthy")
+
+
+@contextlib.contextmanager
+def full_backlog(host, port=0):
+    """A port that neither accepts nor refuses: the kernel drops what asks for a connection."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def several(*places, more=""):
+    """The places are (host, port)."""
+    return section("ConnectionString=user=postgres dbname=postgres"
+                   f" host={','.join(host for host, _ in places)}"
+                   f" port={','.join(str(port) for _, port in places)} {more}",
+                   "Query=SELECT current_setting('port')::int AS port")
+
+
+def test_a_silent_server_is_passed_over(daemon, postgres):
+    healthy = ("127.0.0.1", postgres.port)
+    refused = ("127.0.0.1", free_port())
+    with full_backlog("127.0.0.2") as port, full_backlog("127.0.0.3") as other:
+        silent, silent_too = ("127.0.0.2", port), ("127.0.0.3", other)
+        long = COMMON.replace("Timeout=1s", "Timeout=5s")
+        daemon.write_check("first", COMMON + several(silent, healthy))
+        daemon.write_check("long", long + several(silent, healthy))
+        daemon.write_check("middle", COMMON + several(refused, silent, healthy))
+        daemon.write_check("two", COMMON + several(silent, silent_too, healthy))
+        daemon.write_check("odd", COMMON + section(
+            "ConnectionString=user=postgres host=no-such-host.invalid,/nonexistent,localhost "
+            f"hostaddr=127.0.0.2,,127.0.0.1 port={port},{port},{postgres.port}"))
+        daemon.write_check("mapped", COMMON + section(
+            "ConnectionString=user=postgres host=a,b hostaddr=::FFFF:127.0.0.2,127.0.0.1 "
+            f"port={port},{postgres.port}"))
+        daemon.write_check("ports", COMMON + several(("127.0.0.2", free_port()), silent, healthy,
+                                                     more="dbname=nothing"))
+        daemon.write_check("none", COMMON + several(silent, refused))
+        daemon.write_check("late", COMMON + several(refused, silent, silent_too))
+        daemon.start()
+        checks = wait_first_results(daemon, "first", "long", "middle", "two", "odd", "mapped",
+                                    "ports", "none", "late")
+    for name in ("first", "long", "middle", "two", "odd", "mapped"):
+        assert checks[name]["status"] == "healthy", checks[name]
+    assert 450 <= checks["first"]["details"]["connect_ms"] < 900
+    assert 1950 <= checks["long"]["details"]["connect_ms"] < 2450
+    assert checks["ports"]["error"].count("no answer") == 1
+    assert checks["ports"]["error"].endswith('database "nothing" does not exist')
+    error = checks["none"]["error"]
+    assert error.startswith(f"no answer from 127.0.0.2:{port}; connection to server at")
+    assert f"port {refused[1]} failed: Connection refused" in error
+    error = checks["late"]["error"]
+    assert error.startswith("timed out after 1s: connection to server at")
+    assert f"port {refused[1]} failed: Connection refused" in error
+    assert error.endswith(f"; no answer from 127.0.0.2:{port}; connecting to 127.0.0.3:{other}")
+    for name in ("none", "late"):
+        assert checks[name]["details"] == {"connected": False}
+        assert checks[name]["error"].count("127.0.0.2") == 1
+
+
+def test_a_silent_address_of_a_name_is_passed_over(daemon, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost two.test\n127.0.0.3 two.test\n", encoding="ascii")
+    mount = ["unshare", "--mount", "sh", "-c",
+             f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    order = subprocess.run([*mount, "getent", "ahosts", "two.test"], capture_output=True,
+                           text=True, check=False).stdout.split()
+    if not order or order[0] != "127.0.0.1":
+        pytest.skip("needs a name with two addresses, which only root can make")
+    with servers.Postgres(settings=["listen_addresses=127.0.0.3"]) as server, \
+            full_backlog("127.0.0.1", server.port):
+        place = ("two.test", server.port)
+        daemon.write_check("name", COMMON + several(place))
+        daemon.write_check("wrong", COMMON + several(place, more="dbname=nothing"))
+        daemon.start(prefix=mount)
+        checks = wait_first_results(daemon, "name", "wrong")
+    assert checks["name"]["status"] == "healthy", checks["name"]
+    assert checks["wrong"]["error"].startswith(
+        f"no answer from two.test (127.0.0.1:{server.port}); connection to server at \"127.0.0.3")
+
+
+def test_the_right_server_of_several(daemon, postgres):
+    """One that will not do is passed over, whether or not another one is silent."""
+    with servers.Postgres(settings=["default_transaction_read_only=on"]) as other, \
+            full_backlog("127.0.0.2") as port:
+        silent = ("127.0.0.2", port)
+        fixed, writable = ("127.0.0.1", other.port), ("127.0.0.1", postgres.port)
+        lists = {
+            "read-write": ([(fixed, writable), (silent, fixed, writable),
+                            (fixed, silent, writable)], postgres.port),
+            "read-only": ([(writable, silent, fixed)], other.port),
+            "prefer-standby": ([(writable, silent), (silent, writable)], postgres.port),
+        }
+        expected = {}
+        for attributes, (tried, right) in lists.items():
+            for number, places in enumerate(tried):
+                name = f"{attributes}-{number}"
+                expected[name] = right
+                daemon.write_check(name, COMMON + several(
+                    *places, more=f"target_session_attrs={attributes}"))
+        daemon.start()
+        checks = wait_first_results(daemon, *expected)
+    for name, right in expected.items():
+        assert checks[name]["status"] == "healthy", (name, checks[name])
+        assert checks[name]["details"]["port"] == right, name
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
@@ -367,7 +481,7 @@ def test_passwords_and_secrets(daemon, locked, tmp_path):
 
 
 @pytest.mark.parametrize("lines, said", [
-    (["ConnectionString=host=a", "Host=b"], "do not go together"),
+    (["ConnectionString=host=a", "Host=b"], "does not go together"),
     (["ConnectionString=service=mine"], "service="),
     (["ConnectionString=host=a,b port=1,2,3"], "one for each host"),
     (["ConnectionString=postgresql://a/b?nonsense=1"], "unknown parameter"),
@@ -379,5 +493,29 @@ def test_mistakes_are_explained(daemon, lines, said):
     daemon.write_check("database", COMMON + section(*lines))
     result = daemon.verify()
     assert result.returncode != 0
-    assert "database.check" in result.stderr
+    number = len((COMMON + section(*lines)).splitlines())
+    assert f"database.check:{number}: " in result.stderr
     assert said in result.stderr
+
+
+def test_what_a_credential_holds_is_not_judged_without_it(daemon):
+    daemon.write_check("database", COMMON + section("ConnectionString=credential:x",
+                                                    "Password=credential:y"))
+    result = daemon.verify()
+    assert result.returncode == 0, result.stderr
+    daemon.write_check("database", COMMON + section("ConnectionString=credential:x", "User=me"))
+    result = daemon.verify()
+    assert result.returncode != 0
+    assert f"database.check:{len(COMMON.splitlines()) + 3}: " in result.stderr
+    assert "does not go together" in result.stderr
+
+
+def test_a_mistake_in_a_drop_in_is_named_there(daemon):
+    daemon.write_check("database", COMMON + section("Host=a"))
+    drop_in = daemon.config / "checks" / "database.check.d" / "10-x.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(section("", "Host=", "ConnectionString=nonsense"), encoding="utf-8")
+    result = daemon.verify()
+    assert result.returncode != 0
+    assert "database.check.d/10-x.conf:4: " in result.stderr
+    assert "quotes" in result.stderr

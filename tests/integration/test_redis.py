@@ -386,6 +386,8 @@ def test_secrets(daemon, locked, tmp_path):
     (["Address=localhost:99999"], "host:port"),
     (["Address=/run/redis.sock", "TLS=yes"], "unix socket"),
     (["CAFile=/etc/ssl/ca.pem"], "TLS=yes"),
+    (["ServerName=other.example"], "TLS=yes"),
+    (["Username=me"], "needs Password="),
     (["Connection=forever"], "persistent"),
     (["Database=many"], "Database="),
 ])
@@ -393,5 +395,23 @@ def test_mistakes_are_explained(daemon, lines, said):
     daemon.write_check("redis", COMMON + "\n".join(["[Redis]", *lines, ""]))
     result = daemon.verify()
     assert result.returncode != 0
-    assert "redis.check" in result.stderr
+    number = len(COMMON.splitlines()) + 1 + len(lines)
+    assert f"redis.check:{number}: " in result.stderr
     assert said in result.stderr
+
+
+def test_what_a_credential_holds_is_not_judged_without_it(daemon):
+    daemon.write_check("redis", COMMON + section("localhost", "Username=me",
+                                                 "Password=credential:x"))
+    result = daemon.verify()
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_mistake_in_a_drop_in_is_named_there(daemon):
+    daemon.write_check("redis", COMMON + section("localhost"))
+    drop_in = daemon.config / "checks" / "redis.check.d" / "10-x.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("\n[Redis]\nAddress=localhost:99999\n", encoding="utf-8")
+    result = daemon.verify()
+    assert result.returncode != 0
+    assert "redis.check.d/10-x.conf:3: " in result.stderr
