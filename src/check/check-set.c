@@ -49,9 +49,14 @@ Check *check_set_find(const CheckSet *set, const char *name) {
         return found ? *found : NULL;
 }
 
+/* No probe goes through an open breaker that was remembered: its old verdict stands. */
+static bool check_is_awaited(const Check *check) {
+        return check->type && check->results == 0 && check->breaker.position != BREAKER_OPEN;
+}
+
 bool check_set_is_checked(const CheckSet *set) {
         for (size_t i = 0; i < set->n_items; i++)
-                if (set->items[i]->type && set->items[i]->results == 0)
+                if (check_is_awaited(set->items[i]))
                         return false;
         return true;
 }
