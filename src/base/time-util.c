@@ -60,6 +60,10 @@ uint64_t now_monotonic_usec(void) {
         return clock_usec(CLOCK_MONOTONIC);
 }
 
+double time_since_ms(uint64_t since_usec) {
+        return (double) (now_monotonic_usec() - since_usec) / (double) USEC_PER_MSEC;
+}
+
 uint64_t now_realtime_usec(void) {
         return clock_usec(CLOCK_REALTIME);
 }

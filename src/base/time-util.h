@@ -19,6 +19,9 @@
 /* CLOCK_MONOTONIC, what every schedule and deadline is in. */
 uint64_t now_monotonic_usec(void);
 
+/* Milliseconds from a time of CLOCK_MONOTONIC until now, as probes report what they measure. */
+double time_since_ms(uint64_t since_usec);
+
 /* CLOCK_REALTIME, for display only. */
 uint64_t now_realtime_usec(void);
 

@@ -22,14 +22,19 @@ static int parameter_add(PostgresqlLogin *login, const char *keyword, const char
         return string_list_add(&login->values, value);
 }
 
-static int setup_refuse(ProbeSetup *setup, const char *why) {
-        int r = string_replace(&setup->why, why);
+static const char *parameter_find(const PostgresqlLogin *login, const char *keyword) {
+        for (size_t i = 0; login->keywords && login->keywords[i]; i++)
+                if (string_equal(login->keywords[i], keyword))
+                        return login->values[i];
+        return NULL;
+}
 
-        return r < 0 ? r : -EINVAL;
+static int connection_string_refuse(ProbeSetup *setup, const char *why) {
+        return probe_setup_refuse(setup, "ConnectionString", "%s", why);
 }
 
 /* libpq's own text repeats parts of the string, and so perhaps of a password: only its kind. */
-static int connection_string_refuse(ProbeSetup *setup, const char *error) {
+static int connection_string_explain(ProbeSetup *setup, const char *error) {
         static const struct {
                 const char *message, *why;
         } kinds[] = {
@@ -42,10 +47,10 @@ static int connection_string_refuse(ProbeSetup *setup, const char *error) {
 
         for (size_t i = 0; error && i < ELEMENTS(kinds); i++)
                 if (strstr(error, kinds[i].message))
-                        return setup_refuse(setup, kinds[i].why);
-        return setup_refuse(setup, "ConnectionString= cannot be read; write it like "
-                                   "\"host=db1 dbname=orders user=healthd\" or "
-                                   "\"postgresql://healthd@db1/orders\"");
+                        return connection_string_refuse(setup, kinds[i].why);
+        return connection_string_refuse(setup, "ConnectionString= cannot be read; write it like "
+                                               "\"host=db1 dbname=orders user=healthd\" or "
+                                               "\"postgresql://healthd@db1/orders\"");
 }
 
 /* "a,,b" to three items; NULL or "" to none. */
@@ -83,10 +88,12 @@ static int servers_prepare(PostgresqlLogin *login, const char *hosts, const char
         n_addresses = string_list_length(address_list);
         n_ports = string_list_length(port_list);
         if (n_hosts && n_addresses && n_hosts != n_addresses)
-                return setup_refuse(setup, "host= and hostaddr= must list as many servers");
+                return connection_string_refuse(setup,
+                                                "host= and hostaddr= must list as many servers");
         n = n_hosts ? n_hosts : n_addresses ? n_addresses : 1;
         if (n_ports > 1 && n_ports != n)
-                return setup_refuse(setup, "port= must be one port, or one for each host");
+                return connection_string_refuse(setup,
+                                                "port= must be one port, or one for each host");
 
         login->servers = calloc(n, sizeof(PostgresqlServer));
         if (!login->servers)
@@ -105,18 +112,37 @@ static int servers_prepare(PostgresqlLogin *login, const char *hosts, const char
         return 0;
 }
 
+static int prepare_string_alone(const PostgresqlLogin *login, ProbeSetup *setup) {
+        const struct {
+                const char *key;
+                bool is_set;
+        } others[] = {
+                { "Host", login->host },        { "Port", login->port },
+                { "User", login->user },        { "Database", login->database },
+                { "SSLMode", login->ssl_mode },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(others); i++)
+                if (others[i].is_set)
+                        return probe_setup_refuse(setup, others[i].key,
+                                                  "%s= does not go together with "
+                                                  "ConnectionString=: write it inside that",
+                                                  others[i].key);
+        return 0;
+}
+
 static int prepare_from_string(PostgresqlLogin *login, ProbeSetup *setup) {
         const char *hosts = NULL, *addresses = NULL, *ports = NULL;
         _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
         char *error = NULL;
-        int r = 0;
+        int r;
 
-        if (login->host || login->port || login->user || login->database || login->ssl_mode)
-                return setup_refuse(setup, "Host=, Port=, User=, Database= and SSLMode= do not go "
-                                           "together with ConnectionString=: write them inside it");
+        r = prepare_string_alone(login, setup);
+        if (r < 0)
+                return r;
         options = PQconninfoParse(login->connection_string, &error);
         if (!options) {
-                r = connection_string_refuse(setup, error);
+                r = connection_string_explain(setup, error);
                 PQfreemem(error);
                 return r;
         }
@@ -133,8 +159,9 @@ static int prepare_from_string(PostgresqlLogin *login, ProbeSetup *setup) {
                         r = string_replace(&login->options, option->val);
                 else if (string_equal(option->keyword, "service"))
                         /* It could name hosts behind our back, which libpq would then resolve. */
-                        return setup_refuse(setup, "service= in ConnectionString= is not "
-                                                   "supported; write its parameters instead");
+                        return connection_string_refuse(setup,
+                                                        "service= in ConnectionString= is not "
+                                                        "supported; write its parameters instead");
                 else
                         r = parameter_add(login, option->keyword, option->val);
                 /* libpq's mark of a password. */
@@ -178,6 +205,19 @@ static int prepare_user(PostgresqlLogin *login) {
         return 0;
 }
 
+/*
+ * The server may ask for GSS or SSPI, for which libpq looks names up. Only libpq 16 and later can
+ * be told to refuse.
+ */
+static int prepare_authentication(PostgresqlLogin *login) {
+        _cleanup_(PQconninfoFreep) PQconninfoOption *known = NULL;
+
+        if (parameter_find(login, "require_auth"))
+                return 0;
+        known = PQconninfoParse("require_auth=x", NULL);
+        return known ? parameter_add(login, "require_auth", "!gss,!sspi") : 0;
+}
+
 int postgresql_login_prepare(PostgresqlLogin *login, ProbeSetup *setup) {
         int r;
 
@@ -187,6 +227,8 @@ int postgresql_login_prepare(PostgresqlLogin *login, ProbeSetup *setup) {
                 r = parameter_add(login, "password", login->password);
         if (r >= 0)
                 r = prepare_user(login);
+        if (r >= 0)
+                r = prepare_authentication(login);
         /* GSS would look names up; the others keep the daemon's own HOME out of it. */
         if (r >= 0)
                 r = parameter_add(login, "gssencmode", "disable");
@@ -194,6 +236,9 @@ int postgresql_login_prepare(PostgresqlLogin *login, ProbeSetup *setup) {
                 r = parameter_add(login, "passfile", "/dev/null/none");
         if (r >= 0 && !string_list_contains(login->keywords, "fallback_application_name"))
                 r = parameter_add(login, "fallback_application_name", "healthd");
+        login->any_order = string_equal(parameter_find(login, "target_session_attrs"),
+                                        "prefer-standby") ||
+                           string_equal(parameter_find(login, "load_balance_hosts"), "random");
         return r;
 }
 
@@ -290,6 +335,73 @@ bool postgresql_login_is_resolved(const PostgresqlLogin *login) {
                 if (login->servers[i].addresses)
                         return true;
         return false;
+}
+
+static bool server_is_at(const PostgresqlServer *server, const char *address, const PGconn *conn) {
+        ResolvedAddress numeric;
+        char text[INET6_ADDRSTRLEN];
+
+        /* An address as configured may be spelt in other ways than libpq's. */
+        return resolver_parse_numeric(address, &numeric) &&
+               string_equal(resolved_address_format(&numeric, text, sizeof(text)),
+                            PQhostaddr(conn)) &&
+               (!*server->port || string_equal(server->port, PQport(conn)));
+}
+
+/* The number of the address that conn is at, in the order of all; false if it is none of ours. */
+static bool login_find_address(const PostgresqlLogin *login, const PGconn *conn,
+                               size_t *ret_number) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < login->n_servers; i++) {
+                const PostgresqlServer *server = &login->servers[i];
+                for (char *const *item = server->addresses; item && *item; item++, n++)
+                        if (server_is_at(server, *item, conn)) {
+                                *ret_number = n;
+                                return true;
+                        }
+        }
+        return false;
+}
+
+size_t postgresql_login_n_others(const PostgresqlLogin *login, const PGconn *conn) {
+        size_t number, n = 0;
+
+        if (!login_find_address(login, conn, &number))
+                return 0;
+        for (size_t i = 0; i < login->n_servers; i++)
+                n += string_list_length(login->servers[i].addresses);
+        return login->any_order ? n - 1 : n - 1 - number;
+}
+
+void postgresql_login_pass_over(PostgresqlLogin *login, const PGconn *conn) {
+        size_t last, first, n = 0;
+
+        if (!login_find_address(login, conn, &last))
+                return;
+        first = login->any_order ? last : 0;
+        for (size_t i = 0; i < login->n_servers; i++) {
+                char **kept = login->servers[i].addresses;
+                for (char **item = kept; item && *item; item++, n++)
+                        if (n >= first && n <= last)
+                                free(*item);
+                        else
+                                *kept++ = *item;
+                if (kept)
+                        *kept = NULL;
+        }
+}
+
+int postgresql_login_format_place(const PGconn *conn, char **ret) {
+        const char *host = PQhost(conn), *address = PQhostaddr(conn), *port = PQport(conn);
+        bool brackets;
+
+        if (string_is_empty(address))
+                return string_printf(ret, "%s:%s", host, port);
+        brackets = strchr(address, ':');
+        if (string_equal(host, address))
+                return string_printf(ret, brackets ? "[%s]:%s" : "%s:%s", address, port);
+        return string_printf(ret, brackets ? "%s ([%s]:%s)" : "%s (%s:%s)", host, address, port);
 }
 
 /* A statement that outlives our deadline would leave a backend behind, and one more each time. */

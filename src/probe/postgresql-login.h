@@ -42,6 +42,7 @@ struct PostgresqlLogin {
         char *options;
         PostgresqlServer *servers;
         size_t n_servers;
+        bool any_order; /* libpq goes through the servers twice, or in an order of its own */
 
         size_t n_pending; /* look-ups */
         PostgresqlLoginHandler on_resolved;
@@ -66,6 +67,19 @@ void postgresql_login_cancel(PostgresqlLogin *login);
 
 /* Whether any server has an address to go to; if not, the first one tells why. */
 bool postgresql_login_is_resolved(const PostgresqlLogin *login);
+
+/*
+ * How many addresses could still be gone to if the one that conn is connecting to is passed over;
+ * 0 also if it is not known which that is.
+ */
+size_t postgresql_login_n_others(const PostgresqlLogin *login, const PGconn *conn);
+/*
+ * Leaves the address that conn is connecting to, and those that libpq is through with, out of the
+ * next postgresql_login_open(), until the next look-up.
+ */
+void postgresql_login_pass_over(PostgresqlLogin *login, const PGconn *conn);
+/* Where conn is, for people: "127.0.0.1:5432", "db1 (10.0.0.1:5432)". Returns 0 or -ENOMEM. */
+int postgresql_login_format_place(const PGconn *conn, char **ret);
 
 /*
  * Starts to connect to the servers that were resolved; timeout_msec is set as statement_timeout.

@@ -16,6 +16,9 @@
 #include "check/probe.h"
 #include "probe/postgresql-login.h"
 
+/* How long an address may be silent while there is another one to try. */
+#define ADDRESS_USEC   (2 * USEC_PER_SEC)
+
 /* More rows than this are not read to their end: dropping the connection is cheaper. */
 #define ROWS_MAX       100
 
@@ -42,6 +45,8 @@ struct PostgresqlProbe {
         Stage stage;
         PGconn *conn;
         IoSource source;
+        Timer silence;
+        TextBuffer tried; /* what became of addresses before the present one, each with "; " */
         Sample sample;
         size_t n_rows;
         uint64_t started_usec, sent_usec;
@@ -118,6 +123,7 @@ static char *message_flatten(const char *message) {
 
 static void probe_drop(PostgresqlProbe *probe) {
         io_source_remove(&probe->source);
+        timer_disarm(&probe->silence);
         if (probe->conn)
                 PQfinish(probe->conn);
         probe->conn = NULL;
@@ -164,7 +170,17 @@ static void probe_fail_internal(PostgresqlProbe *probe, int error) {
 
 static void probe_fail_connect(PostgresqlProbe *probe) {
         sample_add_boolean(&probe->sample, "connected", false);
-        probe_fail(probe, "", PQerrorMessage(probe->conn));
+        probe_fail(probe, probe->tried.text ? probe->tried.text : "", PQerrorMessage(probe->conn));
+}
+
+/* Keeps what libpq says of addresses it is through with: an unfinished line is of the present. */
+static void probe_note_tried(PostgresqlProbe *probe) {
+        const char *message = PQerrorMessage(probe->conn), *end = strrchr(message, '\n');
+        _cleanup_free_ char *lines = strndup(message, end ? (size_t) (end - message) : 0);
+        _cleanup_free_ char *text = message_flatten(lines);
+
+        if (!string_is_empty(text))
+                text_buffer_printf(&probe->tried, "%s; ", text);
 }
 
 static void probe_on_event(IoSource *source, uint32_t revents, void *userdata);
@@ -249,23 +265,53 @@ static void probe_on_connected(PostgresqlProbe *probe, double connect_ms) {
                 probe_send(probe, STAGE_RECOVERY, QUERY_RECOVERY);
 }
 
-static double milliseconds_since(uint64_t usec) {
-        return (double) (now_monotonic_usec() - usec) / (double) USEC_PER_MSEC;
+static uint64_t probe_left_usec(const PostgresqlProbe *probe) {
+        uint64_t deadline = check_deadline_usec(probe->check), now = now_monotonic_usec();
+
+        return deadline > now ? deadline - now : 0;
+}
+
+/* How long the address being connected to may be silent; UINT64_MAX: as long as we have. */
+static uint64_t probe_patience_usec(const PostgresqlProbe *probe) {
+        size_t n_others = postgresql_login_n_others(&probe->login, probe->conn);
+        uint64_t share_usec = probe_left_usec(probe) / (n_others + 1);
+
+        if (n_others == 0)
+                return UINT64_MAX;
+        return share_usec < ADDRESS_USEC ? share_usec : ADDRESS_USEC;
+}
+
+/* libpq's own time-out for an address works only where it may block. */
+static void probe_wait_connection(PostgresqlProbe *probe, uint32_t events) {
+        uint64_t patience_usec = UINT64_MAX;
+        int r = 0;
+
+        timer_disarm(&probe->silence);
+        /* After every step that leaves it there another attempt has begun. */
+        if (PQstatus(probe->conn) == CONNECTION_STARTED)
+                patience_usec = probe_patience_usec(probe);
+        if (patience_usec != UINT64_MAX)
+                r = timer_arm_after(&probe->silence, patience_usec);
+        if (r < 0)
+                probe_fail_internal(probe, r);
+        else
+                probe_wait(probe, events);
 }
 
 static void probe_poll_connection(PostgresqlProbe *probe) {
         switch (PQconnectPoll(probe->conn)) {
         case PGRES_POLLING_READING:
-                probe_wait(probe, EPOLLIN);
+                probe_wait_connection(probe, EPOLLIN);
                 return;
         case PGRES_POLLING_WRITING:
-                probe_wait(probe, EPOLLOUT);
+                probe_wait_connection(probe, EPOLLOUT);
                 return;
         case PGRES_POLLING_OK:
+                timer_disarm(&probe->silence);
                 if (PQsetnonblocking(probe->conn, 1) < 0)
                         probe_fail_connect(probe);
                 else
-                        probe_on_connected(probe, milliseconds_since(probe->started_usec));
+                        probe_on_connected(probe, time_since_ms(probe->started_usec));
                 return;
         default:
                 probe_fail_connect(probe);
@@ -351,7 +397,7 @@ static bool probe_take_result(PostgresqlProbe *probe, const PGresult *result) {
         }
         probe->answered = true;
         if (probe->stage == STAGE_QUERY && !sample_find(&probe->sample, "query_ms"))
-                sample_add_number(&probe->sample, "query_ms", milliseconds_since(probe->sent_usec));
+                sample_add_number(&probe->sample, "query_ms", time_since_ms(probe->sent_usec));
         if (PQntuples(result) == 0)
                 return true;
         if (probe->n_rows++ == 0)
@@ -430,8 +476,7 @@ static void probe_ignore_notice(void *userdata, const char *message) {
 
 /* A statement that outlives our deadline would leave a backend behind, and one more each time. */
 static uint64_t probe_statement_timeout_msec(const PostgresqlProbe *probe) {
-        uint64_t deadline = check_deadline_usec(probe->check), now = now_monotonic_usec();
-        uint64_t msec = deadline > now ? (deadline - now) / USEC_PER_MSEC * 9 / 10 : 0;
+        uint64_t msec = probe_left_usec(probe) / USEC_PER_MSEC * 9 / 10;
 
         return msec ? msec : 1;
 }
@@ -456,8 +501,26 @@ static int probe_connect(PostgresqlProbe *probe) {
         if (PQstatus(probe->conn) == CONNECTION_BAD)
                 probe_fail_connect(probe);
         else
-                probe_wait(probe, EPOLLOUT);
+                probe_wait_connection(probe, EPOLLOUT);
         return 0;
+}
+
+static void probe_on_silence(Timer *timer, void *userdata) {
+        PostgresqlProbe *probe = userdata;
+        _cleanup_free_ char *place = NULL;
+        int r;
+
+        (void) timer;
+        probe_note_tried(probe);
+        r = postgresql_login_format_place(probe->conn, &place);
+        if (r >= 0)
+                text_buffer_printf(&probe->tried, "no answer from %s; ", place);
+        postgresql_login_pass_over(&probe->login, probe->conn);
+        probe_drop(probe);
+        if (r >= 0)
+                r = probe_connect(probe);
+        if (r < 0)
+                probe_fail_internal(probe, r);
 }
 
 static void probe_on_resolved(int error, void *userdata) {
@@ -486,6 +549,8 @@ static int postgresql_start(void *instance, Check *check) {
         probe->started_usec = now_monotonic_usec();
         probe->reused = probe->conn;
         probe->answered = false;
+        timer_init(&probe->silence, check->runtime->scheduler, probe_on_silence, probe);
+        text_buffer_done(&probe->tried);
         sample_reset(&probe->sample);
         if (!probe->conn)
                 return probe_resolve(probe);
@@ -495,8 +560,9 @@ static int postgresql_start(void *instance, Check *check) {
 }
 
 /* What the deadline interrupted. */
-static void probe_describe_wait(const PostgresqlProbe *probe, Sample *sample) {
-        const char *host = PQhost(probe->conn), *port = PQport(probe->conn), *what;
+static void probe_describe_wait(PostgresqlProbe *probe, Sample *sample) {
+        _cleanup_free_ char *place = NULL;
+        const char *what;
 
         if (probe->stage == STAGE_RESOLVING) {
                 for (size_t i = 0; i < probe->login.n_servers; i++)
@@ -504,13 +570,17 @@ static void probe_describe_wait(const PostgresqlProbe *probe, Sample *sample) {
                                 sample_fail(sample, "resolving %s", probe->login.servers[i].host);
                 return;
         }
-        if (probe->stage != STAGE_CONNECTING)
-                what = probe->stage == STAGE_QUERY ? "no answer to Query= from"
-                                                   : "no answer to pg_is_in_recovery() from";
-        else
+        (void) postgresql_login_format_place(probe->conn, &place);
+        if (probe->stage == STAGE_CONNECTING) {
+                probe_note_tried(probe);
                 what = PQstatus(probe->conn) == CONNECTION_STARTED ? "connecting to"
                                                                    : "no answer to the log-in from";
-        sample_fail(sample, "%s %s:%s", what, host ? host : "the server", port ? port : "");
+                sample_fail(sample, "%s%s %s", probe->tried.text ? probe->tried.text : "", what,
+                            place ? place : "");
+        } else
+                sample_fail(sample, "no answer to %s from %s",
+                            probe->stage == STAGE_QUERY ? "Query=" : "pg_is_in_recovery()",
+                            place ? place : "");
 }
 
 static void postgresql_cancel(void *instance, Sample *sample) {
@@ -539,6 +609,7 @@ static void postgresql_done(void *instance) {
         probe_drop(probe);
         postgresql_login_done(&probe->login);
         sample_done(&probe->sample);
+        text_buffer_done(&probe->tried);
         free(probe->query);
 }
 

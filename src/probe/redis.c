@@ -177,10 +177,6 @@ static bool probe_on_login_reply(RedisProbe *probe, const redisReply *reply) {
         return !probe_refused(probe, reply);
 }
 
-static double milliseconds_since(uint64_t usec) {
-        return (double) (now_monotonic_usec() - usec) / (double) USEC_PER_MSEC;
-}
-
 static bool probe_on_ping_reply(RedisProbe *probe, const redisReply *reply) {
         if (probe_refused(probe, reply))
                 return false;
@@ -190,7 +186,7 @@ static bool probe_on_ping_reply(RedisProbe *probe, const redisReply *reply) {
                 return false;
         }
         sample_add_string(&probe->sample, "ping", "PONG");
-        sample_add_number(&probe->sample, "ping_ms", milliseconds_since(probe->sent_usec));
+        sample_add_number(&probe->sample, "ping_ms", time_since_ms(probe->sent_usec));
         return true;
 }
 
@@ -419,7 +415,7 @@ static void probe_on_event(Stream *stream, StreamEvent event, void *userdata) {
         switch (event) {
         case STREAM_CONNECTED:
                 probe->connected = true;
-                probe_begin(probe, milliseconds_since(probe->started_usec));
+                probe_begin(probe, time_since_ms(probe->started_usec));
                 return;
         case STREAM_READABLE:
                 probe_read(probe);
@@ -511,12 +507,6 @@ static void redis_cancel(void *instance, Sample *sample) {
         probe->running = false;
 }
 
-static int setup_refuse(ProbeSetup *setup, const char *why) {
-        int r = string_replace(&setup->why, why);
-
-        return r < 0 ? r : -EINVAL;
-}
-
 static int step_add(RedisProbe *probe, const Step *step, int argc, const char **argv) {
         char *text = NULL;
         int length = redisFormatCommandArgv(&text, argc, argv, NULL);
@@ -590,14 +580,17 @@ static int prepare_target(RedisProbe *probe, ProbeSetup *setup) {
 
         r = address_parse(text, DEFAULT_PORT, &probe->address);
         if (r == -EINVAL)
-                return setup_refuse(setup, "Address= must be host:port, or the absolute path of a "
-                                           "unix socket: 127.0.0.1:6379, /run/redis/redis.sock");
+                return probe_setup_refuse(setup, "Address",
+                                          "Address= must be host:port, or the absolute path of a "
+                                          "unix socket: 127.0.0.1:6379, /run/redis/redis.sock");
         if (r < 0)
                 return r;
         if (probe->tls && probe->address.path)
-                return setup_refuse(setup, "TLS= does not work over a unix socket: remove it");
+                return probe_setup_refuse(setup, "TLS",
+                                          "TLS= does not work over a unix socket: remove it");
         if (!probe->tls && (probe->ca_file || probe->server_name))
-                return setup_refuse(setup, "CAFile= and ServerName= need TLS=yes");
+                return probe_setup_refuse(setup, probe->ca_file ? "CAFile" : "ServerName",
+                                          "CAFile= and ServerName= need TLS=yes");
         probe->target = (StreamTarget){
                 .path = probe->address.path,
                 .host = probe->address.host,
@@ -613,9 +606,8 @@ static int redis_prepare(void *instance, ProbeSetup *setup) {
         RedisProbe *probe = instance;
         int r;
 
-        /* A credential need not be there for a verification, and then there is no password. */
-        if (probe->username && !probe->password && setup->runtime)
-                return setup_refuse(setup, "Username= needs Password=");
+        if (probe->username && !probe->password)
+                return probe_setup_refuse(setup, "Username", "Username= needs Password=");
         r = prepare_target(probe, setup);
         if (r >= 0)
                 r = prepare_wanted(probe, setup);

@@ -232,7 +232,8 @@ def test_killed_and_back(daemon, postgres, connection):
     postgres.kill9()
     # The first to fail may have been connected while the server died.
     refused = f'"127.0.0.1", port {postgres.port} failed: Connection refused'
-    daemon.wait_for(lambda answer: refused in (answer.json["checks"]["database"].get("error") or ""))
+    daemon.wait_for(lambda answer: refused in
+                    (answer.json["checks"]["database"].get("error") or ""))
     assert daemon.check("database")["status"] == "unhealthy"
     postgres.start()
     daemon.wait_status("database", "healthy")
