@@ -124,6 +124,7 @@ static void test_crc32c(void **state) {
         uint8_t bytes[32], many[1000];
         uint32_t whole;
 
+        (void) state;
         for (size_t i = 0; i < sizeof(bytes); i++)
                 bytes[i] = (uint8_t) i;
         for (size_t i = 0; i < sizeof(many); i++)
@@ -151,6 +152,7 @@ static void test_records(void **state) {
         char buffer[64];
         size_t size;
 
+        (void) state;
         assert_int_equal(state_store_new(&layout, slots, ELEMENTS(slots), &store), 0);
         slot = find(store, "redis", 1);
         other = find(store, "orders", UINT64_MAX);
@@ -186,6 +188,7 @@ static void test_names(void **state) {
         _cleanup_(state_store_freep) StateStore *store = NULL, *none = NULL;
         StateSlot slot;
 
+        (void) state;
         assert_int_equal(state_store_new(&layout, twice, 3, &store), -EEXIST);
         assert_int_equal(state_store_new(&layout, empty, 1, &store), -EINVAL);
         assert_int_equal(state_store_new(&layout, too_long, 1, &store), -EINVAL);
@@ -226,6 +229,7 @@ static void test_ten_thousand(void **state) {
         size_t size;
         uint64_t number;
 
+        (void) state;
         assert_true(many && texts);
         for (uint64_t i = 0; i < 10000; i++) {
                 snprintf(texts + 16 * i, 16, "check-%05u", (unsigned) (i * 7919 % 10000));
@@ -255,6 +259,7 @@ static void test_adopt(void **state) {
         StateSlot slot;
         int fd;
 
+        (void) state;
         assert_int_equal(fcntl(state_store_fd(store), F_GETFD), FD_CLOEXEC);
         assert_int_equal(ftruncate(state_store_fd(store), 0), -1);
         assert_int_equal(errno, EPERM);
@@ -337,6 +342,7 @@ static void test_other_version(void **state) {
         _cleanup_(state_store_freep) StateStore *store = new_filled_store();
         StateLayout others[] = { layout, layout, layout, layout, layout, layout };
 
+        (void) state;
         others[0].version++;
         others[1].record_size++;
         others[2].block_size--;
@@ -470,6 +476,7 @@ static void test_copy(void **state) {
         char buffer[64];
         size_t size;
 
+        (void) state;
         grown.version++;
         grown.record_size += 100;
         grown.globals = more_globals;
@@ -555,6 +562,7 @@ static void test_killed_writer(void **state) {
                                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         unsigned n_half_written = 0;
 
+        (void) state;
         assert_true(buffer && progress != MAP_FAILED);
         assert_int_equal(state_store_new(&wide, slots, 1, &store), 0);
         for (unsigned round = 0; round < 200; round++) {
