@@ -336,6 +336,7 @@ static Check *make_check(const char *name, Status status, bool required) {
         check->type = &type;
         check->settling.status = status;
         check->checked_usec = 100 * USEC_PER_SEC;
+        check->results = 1;
         return check;
 }
 
