@@ -31,6 +31,8 @@ typedef int ElementCount;
 typedef size_t ElementCount;
 #endif
 
+#define FIELD_SLOTS 256
+
 typedef struct RedisProbe RedisProbe;
 
 /* One command of the pipeline and what its reply means. */
@@ -55,7 +57,8 @@ struct RedisProbe {
         /* Made by prepare(). */
         Address address;
         StreamTarget target;
-        StringList wanted; /* fields of INFO */
+        StringList wanted;       /* fields of INFO */
+        bool slots[FIELD_SLOTS]; /* by field_slot(): which fields may be looked at */
         bool wants_all;
         Step steps[STEPS_MAX];
         size_t n_steps, n_login_steps;
@@ -212,21 +215,22 @@ typedef struct Replication {
         bool is_replica;
 } Replication;
 
+static const struct {
+        const char *name;
+        size_t offset;
+} replication_fields[] = {
+        { "master_last_io_seconds_ago", offsetof(Replication, last_io) },
+        { "master_link_down_since_seconds", offsetof(Replication, down_since) },
+        { "uptime_in_seconds", offsetof(Replication, uptime) },
+};
+
 static void replication_take(Replication *replication, const char *name, const char *value) {
-        const struct {
-                const char *name;
-                double *field;
-        } fields[] = {
-                { "master_last_io_seconds_ago", &replication->last_io },
-                { "master_link_down_since_seconds", &replication->down_since },
-                { "uptime_in_seconds", &replication->uptime },
-        };
         const char *lag;
         double number;
 
-        for (size_t i = 0; i < ELEMENTS(fields); i++)
-                if (string_equal(name, fields[i].name) && number_parse(value, &number))
-                        *fields[i].field = number;
+        for (size_t i = 0; i < ELEMENTS(replication_fields); i++)
+                if (string_equal(name, replication_fields[i].name) && number_parse(value, &number))
+                        *(double *) ((char *) replication + replication_fields[i].offset) = number;
         if (string_equal(name, "role"))
                 replication->is_replica = string_equal(value, "slave");
         /* slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
@@ -249,9 +253,21 @@ static double replication_lag(const Replication *replication) {
         return replication->down_since >= 0 ? replication->down_since : replication->uptime;
 }
 
+/* INFO has some 190 fields, of which a dozen are looked at: the others are passed over cheaply. */
+static size_t field_slot(const char *name, size_t length) {
+        return ((unsigned char) *name * 31 + length) % FIELD_SLOTS;
+}
+
+static bool probe_may_want(const RedisProbe *probe, const char *name, size_t length) {
+        if (*name == '#')
+                return false;
+        /* "slave0", "slave17" */
+        return probe->wants_all || *name == 's' || probe->slots[field_slot(name, length)];
+}
+
 static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
         Replication replication = { .last_io = -1, .down_since = -1 };
-        char *rest, *line, *value;
+        char *line, *next, *end, *value;
 
         /*
          * PING was answered, so the server is well; an ACL that forbids INFO costs its fields only,
@@ -266,12 +282,15 @@ static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
                             stream_place(probe->stream));
                 return false;
         }
-        for (line = strtok_r(reply->str, "\r\n", &rest); line;
-             line = strtok_r(NULL, "\r\n", &rest)) {
-                value = strchr(line, ':');
-                if (*line == '#' || !value)
+        for (line = reply->str; *line; line = next) {
+                end = strchrnul(line, '\n');
+                next = *end ? end + 1 : end;
+                value = memchr(line, ':', (size_t) (end - line));
+                if (!value || !probe_may_want(probe, line, (size_t) (value - line)))
                         continue;
-                *value++ = '\0';
+                if (end[-1] == '\r')
+                        end--;
+                *end = *value++ = '\0';
                 replication_take(&replication, line, value);
                 if (probe->wants_all || string_list_contains(probe->wanted, line))
                         probe_add_field(probe, line, value);
@@ -570,6 +589,12 @@ static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
         for (size_t i = 0; i < ELEMENTS(lists); i++)
                 for (char *const *name = lists[i]; name && *name && r >= 0; name++)
                         r = string_list_add(&probe->wanted, *name);
+        for (char *const *name = probe->wanted; name && *name; name++)
+                probe->slots[field_slot(*name, strlen(*name))] = true;
+        for (size_t i = 0; i < ELEMENTS(replication_fields); i++) {
+                const char *name = replication_fields[i].name;
+                probe->slots[field_slot(name, strlen(name))] = true;
+        }
         probe->wants_all = string_list_contains(probe->info, "all");
         return r;
 }

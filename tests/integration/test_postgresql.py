@@ -179,8 +179,9 @@ def test_failures_name_their_cause(daemon, postgres):
 
 
 def test_statements_do_not_pile_up(daemon, postgres):
-    daemon.write_check("sleep", COMMON.replace("Interval=1s", "Interval=300ms", 1).replace(
-        "Timeout=1s", "Timeout=300ms") + keys(postgres, "Query=SELECT pg_sleep(60)"))
+    often = COMMON.replace("Interval=1s", "Interval=300ms", 1).replace("Timeout=1s",
+                                                                       "Timeout=300ms")
+    daemon.write_check("sleep", often + "BreakerAfter=0\n" + keys(postgres, "Query=SELECT pg_sleep(60)"))
     daemon.start()
     daemon.wait_for(lambda answer: answer.json["checks"]["sleep"]["consecutive_failures"] >= 6)
     assert int(monitoring_backends(postgres)) <= 2
