@@ -16,6 +16,7 @@
 #include "publish/journal.h"
 #include "publish/memory.h"
 #include "publish/notify.h"
+#include "publish/operator.h"
 #include "publish/transitions.h"
 #include "publish/watchdog.h"
 #include "report/summary.h"
@@ -38,6 +39,7 @@ struct Manager {
         Notify *notify;
         Watchdog *watchdog;
         HttpServer *server;
+        Operator operator;
         sd_event_source *signals[3];
         sd_event_source *abort_source; /* while systemd's watchdog is going to abort us */
         bool aborted;
@@ -134,7 +136,7 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
 
         manager->view.generation++;
         memory_note(manager->memory, check, changes);
-        transitions_log(manager->journal, &manager->view.checks, check, changes);
+        transitions_log(manager->journal, &manager->view, check, changes);
         manager_touch_status(manager);
 }
 
@@ -274,6 +276,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
                 check_set_drop(&checks, &old);
                 return r;
         }
+        /* The time zone of maintenance windows may be another by now. */
+        tzset();
         manager->view.checks = checks;
         manager->view.generation++;
         manager->restart_limit = settings->restart_limit;
@@ -296,7 +300,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
         return 0;
 }
 
-static void manager_reload(Manager *manager) {
+/* Returns 0, -EINVAL if the configuration has mistakes, or another negative errno. */
+static int manager_reload(Manager *manager) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
@@ -323,6 +328,15 @@ static void manager_reload(Manager *manager) {
                 notify_ready(manager->notify);
         timer_disarm(&manager->status_timer);
         manager_on_status_timer(&manager->status_timer, manager);
+        return r >= 0 && manager->refused > 0 ? -EINVAL : r;
+}
+
+static int manager_on_reload_asked(void *userdata) {
+        Manager *manager = userdata;
+        int r;
+
+        r = manager_reload(manager);
+        return r < 0 ? r : (int) manager->view.checks.n_items;
 }
 
 static void manager_stop(Manager *manager) {
@@ -338,7 +352,7 @@ static int manager_on_signal(sd_event_source *s, const struct signalfd_siginfo *
 
         (void) s;
         if (signal->ssi_signo == SIGHUP)
-                manager_reload(manager);
+                (void) manager_reload(manager);
         else
                 manager_stop(manager);
         return 0;
@@ -405,6 +419,15 @@ static int manager_take_over(Manager *manager) {
         restart_budget_begin(memory_budget(manager->memory), now_monotonic_usec());
         watchdog_set_budget(manager->watchdog, memory_budget(manager->memory),
                             &manager->restart_limit);
+        manager->operator=(Operator){
+                .view = &manager->view,
+                .memory = manager->memory,
+                .journal = manager->journal,
+                .reload = manager_on_reload_asked,
+                .userdata = manager,
+        };
+        operator_start(&manager->operator, manager->runtime);
+        http_server_set_control_handler(manager->server, operator_handle, &manager->operator);
         return 0;
 }
 
@@ -433,6 +456,7 @@ static int manager_load(Manager *manager) {
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
+        operator_done(&manager->operator);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);
         memory_free(manager->memory);

@@ -84,6 +84,8 @@ static const ConfigKey check_keys[] = {
           .flags = CONFIG_LIST },
         { "UnhealthyWhen", config_parse_condition, offsetof(CheckSettings, unhealthy_when),
           .flags = CONFIG_LIST },
+        { "Maintenance", config_parse_maintenance, offsetof(CheckSettings, maintenance),
+          .flags = CONFIG_LIST },
         {},
 };
 
@@ -105,6 +107,7 @@ void check_settings_done(CheckSettings *settings) {
         string_list_free(settings->depends_on);
         condition_list_done(&settings->degraded_when);
         condition_list_done(&settings->unhealthy_when);
+        maintenance_list_done(&settings->maintenance);
         for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
                 string_free_secret(settings->secrets[i]);
         free(settings->secrets);

@@ -5,6 +5,7 @@
 
 #include "base/string-util.h"
 #include "check/condition.h"
+#include "check/maintenance.h"
 #include "config/config-table.h"
 
 typedef struct ProbeType ProbeType;
@@ -33,6 +34,7 @@ typedef struct CheckSettings {
         StringList depends_on;
         ConditionList degraded_when;
         ConditionList unhealthy_when;
+        MaintenanceList maintenance; /* when nobody is to be told of failures */
 
         const ProbeType *type; /* NULL if the file is broken; then problem says why */
         void *instance;        /* prepared; owned */

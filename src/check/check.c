@@ -282,6 +282,16 @@ void check_reset_breaker(Check *check) {
                 (void) timer_arm_after(&check->run_timer, 0);
 }
 
+int check_run_now(Check *check) {
+        if (!check->type)
+                return -EINVAL;
+        if (check->running)
+                return -EALREADY;
+        if (check->breaker.position == BREAKER_OPEN)
+                return -EBUSY;
+        return timer_arm_after(&check->run_timer, 0);
+}
+
 uint64_t check_next_usec(const Check *check) {
         return timer_is_armed(&check->run_timer) ? check->run_timer.due_usec : 0;
 }

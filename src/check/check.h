@@ -89,6 +89,12 @@ Status check_status(const Check *check, uint64_t now_usec);
 bool check_allows_watchdog(const Check *check, uint64_t now_usec);
 /* Closes the breaker and runs at once: the administrator knows that the server is back. */
 void check_reset_breaker(Check *check);
+/*
+ * Runs at once, because somebody asked for it. Returns 0, -EALREADY if it runs now, -EBUSY while
+ * the breaker is open (the server was promised its rest), -EINVAL if the configuration is broken,
+ * or -ENOMEM.
+ */
+int check_run_now(Check *check);
 /* When the next run is due, 0 if it runs now or never will. */
 uint64_t check_next_usec(const Check *check);
 

@@ -24,7 +24,7 @@ typedef struct Rendering {
         unsigned status;
         char *text;
         size_t length;
-        uint64_t statuses;  /* hash of every status shown: one turns unknown with time alone */
+        uint64_t statuses;  /* hash of what time alone changes: statuses, silences, windows */
         uint64_t next_usec; /* the first run that is due among the checks shown; 0: none */
         bool imminent;      /* a check runs now: its result may come any moment */
 } Rendering;
@@ -33,6 +33,7 @@ typedef struct Rendering {
 typedef struct Asked {
         const char *name;    /* the rest of the path, or the argument that stands for it; or NULL */
         uint64_t since_usec; /* ?since=, realtime; 0: none */
+        bool exclude_quiet;  /* ?exclude=silenced */
 } Asked;
 
 /*
@@ -54,6 +55,7 @@ typedef struct Route {
 typedef struct CacheSlot {
         char *path;
         bool details;
+        bool exclude_quiet;
         uint64_t generation;
         uint64_t until_usec;
         Answer answer;
@@ -66,11 +68,16 @@ struct Endpoints {
         struct MHD_Response *refusals[_REFUSAL_MAX];
         struct MHD_Response *no_such_path;
         CacheSlot cache[CACHE_SLOTS];
-        CacheSlot uncached; /* the last answer to a request with arguments */
+        CacheSlot uncached; /* the last answer to a request with arguments, or to an order */
+        ControlHandler on_control;
+        void *control_userdata;
 };
 
-static void rendering_note_check(Rendering *rendering, const Check *check, uint64_t now_usec) {
-        uint8_t status = (uint8_t) check_status(check, now_usec);
+/* What changes with time alone is noted. */
+static void rendering_note_check(Rendering *rendering, const HealthView *view, const Check *check,
+                                 uint64_t now_usec) {
+        bool quiet = health_is_quiet(view, check, now_realtime_usec(), NULL);
+        uint8_t status = (uint8_t) (check_status(check, now_usec) << 1 | quiet);
         uint64_t next_usec = check_next_usec(check);
 
         rendering->statuses = hash_add(rendering->statuses, &status, sizeof(status));
@@ -84,22 +91,51 @@ static void rendering_note_group(Rendering *rendering, const HealthView *view, c
                                  uint64_t now_usec) {
         for (size_t i = 0; i < view->checks.n_items; i++)
                 if (check_in_group(view->checks.items[i], group))
-                        rendering_note_check(rendering, view->checks.items[i], now_usec);
+                        rendering_note_check(rendering, view, view->checks.items[i], now_usec);
 }
 
 static unsigned status_to_http(Status status) {
         return health_is_ok(status) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
+/*
+ * The view without the checks of whose failures nobody is to be told, if that is asked for. Valid
+ * as long as the view; *ret_items is to be freed.
+ */
+static int view_for(const HealthView *view, const Asked *asked, HealthView *ret,
+                    Check ***ret_items) {
+        uint64_t realtime_usec = now_realtime_usec();
+        Check **items;
+
+        *ret = *view;
+        if (!asked->exclude_quiet)
+                return 0;
+        items = calloc(view->checks.n_items + 1, sizeof(Check *));
+        if (!items)
+                return -ENOMEM;
+        ret->checks = (CheckSet){ .items = items };
+        for (size_t i = 0; i < view->checks.n_items; i++)
+                if (!health_is_quiet(view, view->checks.items[i], realtime_usec, NULL))
+                        items[ret->checks.n_items++] = view->checks.items[i];
+        *ret_items = items;
+        return 0;
+}
+
 static int render_group(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                         Rendering *ret) {
+        _cleanup_free_ Check **items = NULL;
         const char *name = asked->name;
+        HealthView shown;
+        int r;
 
         if (name && !check_set_has_group(&view->checks, name))
                 return -ENOENT;
-        ret->status = status_to_http(check_set_status(&view->checks, name, now_usec));
-        rendering_note_group(ret, view, name, now_usec);
-        return health_json_overall(view, name, details, now_usec, &ret->text, &ret->length);
+        r = view_for(view, asked, &shown, &items);
+        if (r < 0)
+                return r;
+        ret->status = status_to_http(check_set_status(&shown.checks, name, now_usec));
+        rendering_note_group(ret, &shown, name, now_usec);
+        return health_json_overall(&shown, name, details, now_usec, &ret->text, &ret->length);
 }
 
 static int render_check(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
@@ -109,17 +145,23 @@ static int render_check(const HealthView *view, const Asked *asked, bool details
         if (!check)
                 return -ENOENT;
         ret->status = status_to_http(check_status(check, now_usec));
-        rendering_note_check(ret, check, now_usec);
+        rendering_note_check(ret, view, check, now_usec);
         return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
 }
 
 static int render_ready(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
                         Rendering *ret) {
-        (void) asked;
+        _cleanup_free_ Check **items = NULL;
+        HealthView shown;
+        int r;
+
         (void) details;
-        ret->status = status_to_http(check_set_status(&view->checks, NULL, now_usec));
-        rendering_note_group(ret, view, NULL, now_usec);
-        return health_json_ready(view, now_usec, &ret->text, &ret->length);
+        r = view_for(view, asked, &shown, &items);
+        if (r < 0)
+                return r;
+        ret->status = status_to_http(check_set_status(&shown.checks, NULL, now_usec));
+        rendering_note_group(ret, &shown, NULL, now_usec);
+        return health_json_ready(&shown, now_usec, &ret->text, &ret->length);
 }
 
 static int render_live(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
@@ -164,7 +206,7 @@ typedef struct RefusalText {
 static const RefusalText refusal_texts[_REFUSAL_MAX] = {
         [REFUSAL_BODY_TOO_LARGE] = { MHD_HTTP_CONTENT_TOO_LARGE,
                                      "{\"detail\":\"the request body is too large; "
-                                     "nothing here reads one\"}" },
+                                     "at most 64 KiB are read\"}" },
         [REFUSAL_URI_TOO_LONG] = { MHD_HTTP_URI_TOO_LONG, "{\"detail\":\"the address is too long: "
                                                           "at most 1 KiB is read\"}" },
         [REFUSAL_HEADERS_TOO_LARGE] = { MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -172,6 +214,17 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
                                         "at most 8 KiB are read\"}" },
         [REFUSAL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
                              "{\"detail\":\"only GET and HEAD are answered here\"}" },
+        [REFUSAL_CONTROL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
+                                     "{\"detail\":\"only POST is answered here\"}" },
+        [REFUSAL_CONTROL_PEER] = { MHD_HTTP_FORBIDDEN,
+                                   "{\"detail\":\"only root, healthd's own user and members of "
+                                   "the group " CONTROL_GROUP " may ask for this, and only over "
+                                   "the unix socket\"}" },
+        [REFUSAL_NO_SUCH_CONTROL] = { MHD_HTTP_NOT_FOUND,
+                                      "{\"detail\":\"below " CONTROL_PREFIX " there are silence, "
+                                      "unsilence, reset-breaker, run and reload, by POST\"}" },
+        [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
+                              "{\"detail\":\"exclude= takes one word: silenced\"}" },
         [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
                               "{\"detail\":\"this is for local readers; Details= in "
                               "healthd.conf says for whom\"}" },
@@ -279,6 +332,10 @@ int endpoints_new(const HealthView *view, Endpoints **ret) {
                                 "GET, HEAD");
         if (r < 0)
                 return r;
+        r = response_add_header(endpoints->refusals[REFUSAL_CONTROL_METHOD], MHD_HTTP_HEADER_ALLOW,
+                                "POST");
+        if (r < 0)
+                return r;
         r = no_such_path_new(&endpoints->no_such_path);
         if (r < 0)
                 return r;
@@ -365,6 +422,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         if (endpoints->closing)
                 response_set_closing(slot->answer.response);
         slot->details = details;
+        slot->exclude_quiet = asked->exclude_quiet;
         slot->generation = view->generation;
         slot->until_usec = now_usec + route->cache_usec;
         return 0;
@@ -403,16 +461,21 @@ static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
 
 Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
                         const char *path, bool details, uint64_t now_usec) {
+        const char *exclude = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+                                                          "exclude");
         uint64_t hash = hash_add_string(HASH_START + details, path);
-        CacheSlot *slot = &endpoints->cache[hash % CACHE_SLOTS];
+        CacheSlot *slot = &endpoints->cache[(hash + !!exclude) % CACHE_SLOTS];
+        Asked asked = { .exclude_quiet = exclude };
         CacheSlot fresh = {};
         const Route *route;
-        Asked asked = {};
         int r;
+
+        if (exclude && !string_equal(exclude, "silenced"))
+                return endpoints_refuse(endpoints, REFUSAL_EXCLUDE);
 
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
             now_usec < slot->until_usec && slot->details == details &&
-            string_equal(slot->path, path))
+            slot->exclude_quiet == asked.exclude_quiet && string_equal(slot->path, path))
                 return cache_slot_answer(slot, connection);
 
         route = route_find(path, &asked.name);
@@ -434,6 +497,46 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
         cache_slot_done(slot);
         *slot = fresh;
         return cache_slot_answer(slot, connection);
+}
+
+void endpoints_set_control_handler(Endpoints *endpoints, ControlHandler handler, void *userdata) {
+        endpoints->on_control = handler;
+        endpoints->control_userdata = userdata;
+}
+
+/* Takes the reply's text over. */
+static Answer endpoints_answer_reply(Endpoints *endpoints, ControlReply reply) {
+        CacheSlot *slot = &endpoints->uncached;
+
+        cache_slot_done(slot);
+        slot->answer.status = reply.status;
+        slot->answer.response = response_new(reply.text, reply.length, MHD_RESPMEM_MUST_FREE,
+                                             "no-store");
+        if (endpoints->closing)
+                response_set_closing(slot->answer.response);
+        return slot->answer;
+}
+
+Answer endpoints_control(Endpoints *endpoints, const ControlCall *call) {
+        _cleanup_(control_request_done) ControlRequest request = {};
+        _cleanup_free_ char *why = NULL;
+        ControlReply reply = {};
+        ControlVerb verb;
+        int r;
+
+        if (control_find_verb(call->path, &verb) < 0)
+                return endpoints_refuse(endpoints, REFUSAL_NO_SUCH_CONTROL);
+        if (!string_equal(call->method, MHD_HTTP_METHOD_POST))
+                return endpoints_refuse(endpoints, REFUSAL_CONTROL_METHOD);
+        if (!call->allowed || !endpoints->on_control)
+                return endpoints_refuse(endpoints, REFUSAL_CONTROL_PEER);
+        r = control_parse(verb, call->body, call->size, &request, &why);
+        request.uid = call->uid;
+        if (r == -EINVAL)
+                r = control_reply_say(&reply, MHD_HTTP_BAD_REQUEST, "%s", why);
+        else if (r == 0)
+                r = endpoints->on_control(&request, &reply, endpoints->control_userdata);
+        return r < 0 ? (Answer){} : endpoints_answer_reply(endpoints, reply);
 }
 
 Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal) {

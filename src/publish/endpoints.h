@@ -8,6 +8,7 @@
 
 #include <microhttpd.h>
 
+#include "publish/control.h"
 #include "report/health-json.h"
 
 typedef struct Endpoints Endpoints;
@@ -18,6 +19,10 @@ typedef enum Refusal {
         REFUSAL_URI_TOO_LONG,
         REFUSAL_HEADERS_TOO_LARGE,
         REFUSAL_METHOD,
+        REFUSAL_CONTROL_METHOD,
+        REFUSAL_CONTROL_PEER,
+        REFUSAL_NO_SUCH_CONTROL,
+        REFUSAL_EXCLUDE,
         REFUSAL_DETAILS,
         REFUSAL_NO_SUCH_CHECK,
         REFUSAL_NO_SUCH_GROUP,
@@ -39,4 +44,18 @@ void endpoints_set_closing(Endpoints *endpoints);
 /* path: unescaped, without the query. details: whether the reader may see more than statuses. */
 Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
                         const char *path, bool details, uint64_t now_usec);
+
+/* A request below CONTROL_PREFIX, whole. */
+typedef struct ControlCall {
+        const char *method;
+        const char *path;
+        const char *body; /* size bytes */
+        size_t size;
+        bool allowed; /* uid may ask for it */
+        uid_t uid;
+} ControlCall;
+
+/* Who does what is asked below CONTROL_PREFIX. */
+void endpoints_set_control_handler(Endpoints *endpoints, ControlHandler handler, void *userdata);
+Answer endpoints_control(Endpoints *endpoints, const ControlCall *call);
 Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal);

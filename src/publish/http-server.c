@@ -16,6 +16,8 @@
 #define URI_MAX           1024
 #define HEADERS_MAX       (8 * 1024)
 #define BODY_MAX          (64 * 1024)
+/* A body that was not announced is read to its end to be refused, but not for ever. */
+#define SWALLOWED_MAX     (1024 * 1024)
 #define REQUEST_USEC      (10 * USEC_PER_SEC)
 #define IDLE_USEC         (30 * USEC_PER_SEC)
 #define SWEEP_USEC        USEC_PER_SEC
@@ -43,11 +45,16 @@ struct HttpConnection {
         bool headers_seen;
         bool uri_too_long;
         size_t body_size;
+        bool controls; /* it asks for something to be done */
+        bool may_control;
+        uid_t uid;       /* valid if it may */
+        TextBuffer body; /* kept only for those who may */
 };
 
 struct HttpServer {
         Runtime *runtime;
         DetailsPolicy details;
+        ControlAccess access;
         Endpoints *endpoints;
         HttpListeners listeners;
         struct MHD_Daemon *daemon;
@@ -73,6 +80,7 @@ static void http_connection_free(HttpConnection *connection) {
         if (connection->next)
                 connection->next->previous = connection->previous;
         http_listeners_release(&server->listeners, connection->kind);
+        text_buffer_done(&connection->body);
         free(connection);
 }
 
@@ -131,6 +139,8 @@ static void *http_server_on_request_line(void *userdata, const char *uri,
         connection->begun_usec = connection->server->now_usec;
         connection->headers_seen = false;
         connection->body_size = 0;
+        connection->controls = false;
+        connection->may_control = false;
         connection->uri_too_long = uri && strnlen(uri, URI_MAX + 1) > URI_MAX;
         return connection;
 }
@@ -142,6 +152,8 @@ static void http_server_on_completed(void *userdata, struct MHD_Connection *mhd,
 
         (void) mhd;
         (void) code;
+        text_buffer_done(&connection->body);
+        connection->body = (TextBuffer){};
         connection->busy = false;
         connection->served = true;
         connection->begun_usec = server->now_usec;
@@ -154,13 +166,22 @@ static enum MHD_Result http_connection_queue(HttpConnection *connection, struct 
         return answer.response ? MHD_queue_response(mhd, answer.status, answer.response) : MHD_NO;
 }
 
+static void http_connection_judge_peer(HttpConnection *connection) {
+        connection->controls = true;
+        connection->may_control = connection->kind == PEER_UNIX &&
+                                  control_access_check(&connection->server->access, connection->fd,
+                                                       &connection->uid) >= 0;
+}
+
 /* The body is read to its end before an answer, so one that is announced as large is refused. */
 static enum MHD_Result http_connection_on_headers(HttpConnection *connection,
-                                                  struct MHD_Connection *mhd) {
+                                                  struct MHD_Connection *mhd, const char *path) {
         const char *length = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND,
                                                          MHD_HTTP_HEADER_CONTENT_LENGTH);
 
         connection->headers_seen = true;
+        if (string_after_prefix(path, CONTROL_PREFIX))
+                http_connection_judge_peer(connection);
         if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
                 return MHD_YES;
         return http_connection_queue(
@@ -180,6 +201,16 @@ static Answer http_connection_answer(HttpConnection *connection, struct MHD_Conn
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
         if (info && info->header_size > HEADERS_MAX)
                 return endpoints_refuse(server->endpoints, REFUSAL_HEADERS_TOO_LARGE);
+        if (connection->controls)
+                return endpoints_control(server->endpoints,
+                                         &(ControlCall){
+                                                         .method = method,
+                                                         .path = path,
+                                                         .body = connection->body.text,
+                                                         .size = connection->body.length,
+                                                         .allowed = connection->may_control,
+                                                         .uid = connection->uid,
+                                         });
         return endpoints_answer(server->endpoints, mhd, method, path,
                                 http_connection_sees_details(connection), server->now_usec);
 }
@@ -193,13 +224,14 @@ static enum MHD_Result http_server_on_request(void *userdata, struct MHD_Connect
 
         (void) userdata;
         (void) version;
-        (void) body;
         if (!connection->headers_seen)
-                return http_connection_on_headers(connection, mhd);
+                return http_connection_on_headers(connection, mhd, path);
         if (*body_size > 0) {
+                if (connection->may_control && connection->body_size + *body_size <= BODY_MAX)
+                        text_buffer_add(&connection->body, body, *body_size);
                 connection->body_size += *body_size;
                 *body_size = 0;
-                return MHD_YES;
+                return connection->body_size <= SWALLOWED_MAX ? MHD_YES : MHD_NO;
         }
         return http_connection_queue(connection, mhd,
                                      http_connection_answer(connection, mhd, path, method));
@@ -354,6 +386,7 @@ int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) 
         server->runtime = runtime;
         http_listeners_init(&server->listeners, runtime, http_server_on_peer, server);
         timer_init(&server->sweep_timer, runtime->scheduler, http_server_on_sweep, server);
+        control_access_init(&server->access);
         r = endpoints_new(view, &server->endpoints);
         if (r < 0)
                 return r;
@@ -366,6 +399,10 @@ int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) 
 
 void http_server_set_details(HttpServer *server, DetailsPolicy policy) {
         server->details = policy;
+}
+
+void http_server_set_control_handler(HttpServer *server, ControlHandler handler, void *userdata) {
+        endpoints_set_control_handler(server->endpoints, handler, userdata);
 }
 
 void http_server_set_shortage_handler(HttpServer *server,

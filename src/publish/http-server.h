@@ -3,10 +3,12 @@
 
 /*
  * Serves the endpoints on listening sockets that systemd or --listen= opened, with libmicrohttpd
- * on the loop. A GET never runs a check.
+ * on the loop. A GET never runs a check. What changes something is asked for by POST, over unix
+ * sockets only.
  */
 
 #include "io/runtime.h"
+#include "publish/control.h"
 #include "report/health-json.h"
 
 typedef struct HttpServer HttpServer;
@@ -18,12 +20,15 @@ typedef enum DetailsPolicy {
         DETAILS_NEVER,
 } DetailsPolicy;
 
-/* runtime and view are borrowed. */
+/* runtime and view are borrowed. Looks a group up, which may block: for the start only. */
 int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret);
 /* Ends open connections at once; never from inside one of its callbacks but on_drained. */
 HttpServer *http_server_free(HttpServer *server);
 
 void http_server_set_details(HttpServer *server, DetailsPolicy policy);
+
+/* Who does what peers who may ask for it ask for; called from the loop. */
+void http_server_set_control_handler(HttpServer *server, ControlHandler handler, void *userdata);
 
 /*
  * Called from the loop when listening pauses because descriptors or memory ran out (error:

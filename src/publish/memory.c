@@ -14,9 +14,11 @@
 #include "publish/state-store.h"
 
 /* To be raised when CheckState, History, RestartBudget or Silence change. */
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
-static const char *const global_names[] = { "budget", NULL };
+static const char *const global_names[] = { "budget", "silences", NULL };
+
+_Static_assert(sizeof(SilenceTable) >= sizeof(RestartBudget), "the longest global record");
 
 /*
  * A new memfd takes the other name: systemd removes by name, and at no moment must there be none.
@@ -31,6 +33,7 @@ struct Memory {
         unsigned fd_name;  /* of the store in use */
         HistoryLayout history;
         RestartBudget budget;
+        SilenceTable silences;
 };
 
 bool memory_is_fd_name(const char *name) {
@@ -45,7 +48,7 @@ static StateLayout memory_layout(HistoryLayout history) {
                 .version = STATE_VERSION,
                 .record_size = sizeof(CheckState),
                 .block_size = history_size(history),
-                .global_size = sizeof(RestartBudget),
+                .global_size = sizeof(SilenceTable),
                 .globals = global_names,
         };
 }
@@ -97,6 +100,22 @@ static void memory_load_budget(Memory *memory) {
         memory->budget = budget;
 }
 
+/* Also after a reboot: they end by the clock on the wall. */
+static void memory_load_silences(Memory *memory) {
+        SilenceTable silences;
+        StateSlot slot;
+        size_t size;
+
+        if (state_store_find_global(memory->store, "silences", &slot) < 0 ||
+            state_slot_read(&slot, &silences, sizeof(silences), &size) < 0 ||
+            silence_table_load(&memory->silences, &silences, size) >= 0)
+                return;
+        journal_submit(memory->journal,
+                       journal_entry_new(LOG_WARNING, MESSAGE_STATE_REFUSED,
+                                         "The silences that were kept are damaged and are "
+                                         "dropped: everybody is told of every failure again."));
+}
+
 Memory *memory_free(Memory *memory) {
         if (!memory)
                 return NULL;
@@ -126,8 +145,10 @@ int memory_new(Notify *notify, Journal *journal, const char *path, const MemoryF
         }
         if (!memory->store && path && memory_open(memory, -1, &memory->store) == -ENOMEM)
                 return -ENOMEM;
-        if (memory->store)
+        if (memory->store) {
                 memory_load_budget(memory);
+                memory_load_silences(memory);
+        }
         *ret = TAKE_PTR(memory);
         return 0;
 }
@@ -227,6 +248,7 @@ int memory_bind(Memory *memory, const CheckSet *checks) {
                         memory_restore(memory, checks->items[i], same_boot);
         }
         memory_save_budget(memory);
+        memory_save_silences(memory);
         return 0;
 }
 
@@ -254,6 +276,17 @@ void memory_save_budget(Memory *memory) {
 
         if (memory->store && state_store_find_global(memory->store, "budget", &slot) >= 0)
                 (void) state_slot_write(&slot, &memory->budget, sizeof(memory->budget));
+}
+
+SilenceTable *memory_silences(Memory *memory) {
+        return &memory->silences;
+}
+
+void memory_save_silences(Memory *memory) {
+        StateSlot slot;
+
+        if (memory->store && state_store_find_global(memory->store, "silences", &slot) >= 0)
+                (void) state_slot_write(&slot, &memory->silences, sizeof(memory->silences));
 }
 
 void memory_save_file(const Memory *memory) {

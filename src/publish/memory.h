@@ -8,6 +8,7 @@
  */
 
 #include "check/check-set.h"
+#include "check/silence.h"
 #include "publish/journal.h"
 #include "publish/notify.h"
 #include "publish/restart-budget.h"
@@ -45,6 +46,8 @@ void memory_note(Memory *memory, const Check *check, const CheckChanges *changes
 /* To be changed in place and then saved. */
 RestartBudget *memory_budget(Memory *memory);
 void memory_save_budget(Memory *memory);
+SilenceTable *memory_silences(Memory *memory);
+void memory_save_silences(Memory *memory);
 
 /* Writes the file. Blocks on the disk: at the stop only. */
 void memory_save_file(const Memory *memory);

@@ -46,8 +46,27 @@ static void entry_add_check(JournalEntry *entry, const Check *check) {
         journal_entry_add(entry, "HEALTH_GROUPS", "%s", groups ? groups : "");
 }
 
+/* Why nobody is to be told of a check's failures. */
+typedef struct Quiet {
+        bool quiet;
+        const Silence *silence; /* NULL: it is a maintenance window */
+} Quiet;
+
+static const char *quiet_author(const Quiet *quiet) {
+        if (!quiet->quiet)
+                return "";
+        return quiet->silence ? quiet->silence->author : "maintenance";
+}
+
+/* From here it is worse for whoever uses it; everything else is at least part of a recovery. */
+static bool transition_worsens(const Transition *transition) {
+        if (transition->status == STATUS_HEALTHY)
+                return false;
+        return transition->status != STATUS_DEGRADED || transition->previous < STATUS_DEGRADED;
+}
+
 static void log_transition(Journal *journal, const Check *check, const Transition *transition,
-                           const Check *blocker) {
+                           const Check *blocker, Quiet quiet) {
         const TransitionMessage *message = &transition_messages[transition->status];
         const char *reason = transition->reason;
         int priority = message->priority;
@@ -60,18 +79,22 @@ static void log_transition(Journal *journal, const Check *check, const Transitio
         /* The cause is logged with the check it depends on; a recovery is never played down. */
         if (status_passes(transition->status))
                 blocker = NULL;
-        if (blocker)
+        if (!transition_worsens(transition))
+                quiet = (Quiet){};
+        if (blocker || quiet.quiet)
                 priority = LOG_INFO;
         time_span_format(span, sizeof(span), transition->previous_usec);
-        entry = journal_entry_new(priority, message->message_id, "%s is %s%s%s%s%s (was %s for %s)",
-                                  check->settings.name, status_to_string(transition->status),
-                                  blocker ? ", blocked by " : "",
-                                  blocker ? blocker->settings.name : "", reason ? ": " : "",
-                                  reason ? reason : "", status_to_string(transition->previous),
-                                  span);
+        entry = journal_entry_new(
+                        priority, message->message_id, "%s is %s%s%s%s%s%s%s (was %s for %s)",
+                        check->settings.name, status_to_string(transition->status),
+                        blocker ? ", blocked by " : "", blocker ? blocker->settings.name : "",
+                        quiet.quiet ? ", silenced by " : "", quiet_author(&quiet),
+                        reason ? ": " : "", reason ? reason : "",
+                        status_to_string(transition->previous), span);
         entry_add_check(entry, check);
         journal_entry_add(entry, "HEALTH_PREVIOUS", "%s", status_to_string(transition->previous));
         journal_entry_add(entry, "HEALTH_BLOCKED_BY", "%s", blocker ? blocker->settings.name : "");
+        journal_entry_add(entry, "HEALTH_SILENCED_BY", "%s", quiet_author(&quiet));
         journal_submit(journal, entry);
 }
 
@@ -111,11 +134,15 @@ static void log_flapping(Journal *journal, const Check *check) {
         journal_submit(journal, entry);
 }
 
-void transitions_log(Journal *journal, const CheckSet *set, const Check *check,
+void transitions_log(Journal *journal, const HealthView *view, const Check *check,
                      const CheckChanges *changes) {
-        if (changes->transition)
+        Quiet quiet = {};
+
+        if (changes->transition) {
+                quiet.quiet = health_is_quiet(view, check, now_realtime_usec(), &quiet.silence);
                 log_transition(journal, check, changes->transition,
-                               dependencies_blocker(set, check));
+                               dependencies_blocker(&view->checks, check), quiet);
+        }
         if (changes->breaker)
                 log_breaker(journal, check);
         if (changes->flapping)

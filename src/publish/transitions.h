@@ -3,8 +3,8 @@
 
 /* What a result changed, as entries of the journal: status, breaker, flapping. */
 
-#include "check/check-set.h"
 #include "publish/journal.h"
+#include "report/health-json.h"
 
-void transitions_log(Journal *journal, const CheckSet *set, const Check *check,
+void transitions_log(Journal *journal, const HealthView *view, const Check *check,
                      const CheckChanges *changes);

@@ -82,14 +82,56 @@ static void add_breaker(JsonWriter *json, const Breaker *breaker, uint64_t now_u
         json_object_end(json);
 }
 
+static const Silence *find_silence(const HealthView *view, const Check *check,
+                                   uint64_t realtime_usec) {
+        return view->silences ? silence_table_find(view->silences, check->settings.name,
+                                                   realtime_usec)
+                              : NULL;
+}
+
+bool health_is_quiet(const HealthView *view, const Check *check, uint64_t realtime_usec,
+                     const Silence **ret_silence) {
+        const Silence *silence = find_silence(view, check, realtime_usec);
+
+        if (ret_silence)
+                *ret_silence = silence;
+        return silence || maintenance_list_covers(&check->settings.maintenance, realtime_usec);
+}
+
+static void add_silence(JsonWriter *json, const Silence *silence) {
+        json_object_begin(json, "silenced");
+        json_add_unsigned(json, "id", silence->id);
+        json_add_seconds(json, "until", silence->until_usec);
+        json_add_string(json, "author", silence->author);
+        json_add_string(json, "reason", silence->reason);
+        json_object_end(json);
+}
+
+static void add_maintenance(JsonWriter *json, const MaintenanceList *windows,
+                            uint64_t realtime_usec) {
+        uint64_t until_usec = maintenance_list_until(windows, realtime_usec);
+
+        if (until_usec == 0)
+                return;
+        json_add_boolean(json, "maintenance", true);
+        /* One may last longer than can be said. */
+        if (until_usec < UINT64_MAX)
+                json_add_seconds(json, "maintenance_until", until_usec);
+}
+
 /* What keeps a check from alarming anybody, or makes its word worth less. */
 static void add_marks(JsonWriter *json, const HealthView *view, const Check *check) {
         const Check *blocker = dependencies_blocker(&view->checks, check);
+        uint64_t realtime_usec = now_realtime_usec();
+        const Silence *silence = find_silence(view, check, realtime_usec);
 
         if (blocker)
                 json_add_string(json, "blocked_by", blocker->settings.name);
         if (check->settling.flapping)
                 json_add_boolean(json, "flapping", true);
+        if (silence)
+                add_silence(json, silence);
+        add_maintenance(json, &check->settings.maintenance, realtime_usec);
 }
 
 static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec) {

@@ -8,13 +8,15 @@
 #include <stdint.h>
 
 #include "check/check-set.h"
+#include "check/silence.h"
 
 /* What there is to render, owned by the manager; its address stays the same over reloads. */
 typedef struct HealthView {
         CheckSet checks;
-        uint64_t generation;   /* grows with every result and every reload */
-        uint64_t instance;     /* random, so that ETags of two runs differ */
-        uint64_t started_usec; /* CLOCK_MONOTONIC, for the uptime */
+        uint64_t generation;          /* grows with every result and every reload */
+        uint64_t instance;            /* random, so that ETags of two runs differ */
+        uint64_t started_usec;        /* CLOCK_MONOTONIC, for the uptime */
+        const SilenceTable *silences; /* NULL: none */
 } HealthView;
 
 /*
@@ -30,6 +32,13 @@ int health_json_live(char **ret_text, size_t *ret_length);
 /* ready: {"status":"ready",...}; else {"detail":"Service not ready","failing":[...]}. */
 int health_json_ready(const HealthView *view, uint64_t now_usec, char **ret_text,
                       size_t *ret_length);
+
+/*
+ * Whether nobody is to be told of a check's failures: it is silenced, or a maintenance window is
+ * open. ret_silence (may be NULL): the silence, or NULL if it is a window.
+ */
+bool health_is_quiet(const HealthView *view, const Check *check, uint64_t realtime_usec,
+                     const Silence **ret_silence);
 
 /* Whether a host, group or check in this status is worth 200 (or 503). */
 static inline bool health_is_ok(Status status) {

@@ -21,7 +21,8 @@ from process import can_connect, free_port, wait_until
 PASSING = "[Check]\nType=application\nInterval={interval}\nGroups=own web\n"
 FAILING = "[Check]\nType=application\nInterval={interval}\nFailAfter=1\nRequired={required}\n" \
           "Groups=bad\nUnhealthyWhen=open_fds > 0\n"
-ENDPOINTS = ["/health", "/health/live", "/health/ready", "/health/checks/NAME",
+ENDPOINTS = ["/health", "/health/live", "/health/ready",
+             "/health/history?check=NAME[&since=SECONDS]", "/health/checks/NAME",
              "/health/groups/NAME"]
 
 
@@ -254,6 +255,9 @@ def test_bodies_are_read_away_up_to_a_limit(daemon):
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
     chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    answer = talk(daemon, begin + b"Transfer-Encoding: chunked\r\n\r\n" + 4 * chunk +
+                  b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=5) as client:
         with pytest.raises(OSError):  # closed, not swallowed without end
             client.sendall(begin + b"Transfer-Encoding: chunked\r\n\r\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What healthd remembers, over every way in which it can end under a real systemd."""
 
+import json
 import time
 
 import pytest
@@ -37,19 +38,37 @@ def wait_new_process(machine, pid):
     wait_until("it is ready", lambda: machine.show("ActiveState") == "active", 20)
 
 
-@pytest.mark.parametrize("how", ["restart", "sigkill", "watchdog"])
-def test_everything_survives_a_restart(machine, how):
-    before = remembered(machine)
-    results = history(machine)["availability"]["24h"]
+def end_process(machine, how):
+    """Ends the service in one of the ways it can, and waits until there is another process."""
     pid = int(machine.show("MainPID"))
     if how == "restart":
         machine.enter("systemctl", "restart", SERVICE)
     elif how == "sigkill":
         machine.enter("systemctl", "kill", "--signal=KILL", SERVICE)
-    else:
+    elif how == "watchdog":
         # What systemd's watchdog sends, to a daemon whose loop hangs.
         machine.enter("systemctl", "kill", "--signal=ABRT", SERVICE)
+    else:
+        machine.enter("systemctl", "stop", SERVICE)
+        machine.enter("systemctl", "start", SERVICE)
     wait_new_process(machine, pid)
+
+
+def control(machine, verb, body, *user):
+    """(status, JSON) of a request over the unix socket, by root or by somebody with setpriv."""
+    output = machine.enter(*(("setpriv", *user) if user else ()), "curl", "--silent",
+                           "--show-error", "--max-time", "10", "--unix-socket",
+                           "/run/healthd/healthd.sock", "--write-out", "\n%{http_code}",
+                           "--data", json.dumps(body), f"http://localhost/control/{verb}").stdout
+    text, status = output.rsplit("\n", 1)
+    return int(status), json.loads(text)
+
+
+@pytest.mark.parametrize("how", ["restart", "sigkill", "watchdog"])
+def test_everything_survives_a_restart(machine, how):
+    before = remembered(machine)
+    results = history(machine)["availability"]["24h"]
+    end_process(machine, how)
     after = machine.curl("/health")[1]["checks"]["lost"]
     assert after["status"] == "unhealthy"
     assert after["consecutive_failures"] == before["consecutive_failures"]
@@ -60,6 +79,37 @@ def test_everything_survives_a_restart(machine, how):
     # And the server is left alone as it was promised: no new result.
     time.sleep(1)
     assert history(machine)["availability"]["24h"] == results
+
+
+@pytest.mark.parametrize("how", ["restart", "sigkill", "watchdog", "stop and start"])
+def test_a_silence_survives(machine, how):
+    remembered(machine)
+    status, reply = control(machine, "silence", {"check": "l*", "duration": "2h", "reason": "t 42"})
+    assert status == 200, reply
+    silenced = machine.curl("/health")[1]["checks"]["lost"]["silenced"]
+    assert silenced == {"id": reply["id"], "until": reply["until"], "author": "root",
+                        "reason": "t 42"}
+    end_process(machine, how)
+    assert machine.curl("/health")[1]["checks"]["lost"]["silenced"] == silenced
+    status, reply = control(machine, "unsilence", {"id": reply["id"]})
+    assert status == 200, reply
+    end_process(machine, how)
+    assert "silenced" not in machine.curl("/health")[1]["checks"]["lost"]
+
+
+@pytest.mark.parametrize("user, expected", [
+    (("--reuid=nobody", "--regid=nogroup", "--clear-groups"), 403),
+    (("--reuid=nobody", "--regid=healthd", "--clear-groups"), 202),
+    (("--reuid=nobody", "--regid=nogroup", "--groups=daemon,healthd"), 202),
+    (("--reuid=nobody", "--regid=nogroup", "--groups=daemon"), 403),
+    (("--reuid=healthd", "--regid=nogroup", "--clear-groups"), 202),
+    ((), 202),
+])
+def test_who_may_control(machine, user, expected):
+    machine.configure()
+    machine.wait_status("application_metrics", "healthy")
+    status, reply = control(machine, "run", {"check": "application_metrics"}, *user)
+    assert status == expected, reply
 
 
 def test_history_survives_stop_and_start(machine):
