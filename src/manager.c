@@ -11,12 +11,12 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
+#include "publish/control-desk.h"
 #include "publish/http-server.h"
 #include "publish/journal-messages.h"
 #include "publish/journal.h"
 #include "publish/memory.h"
 #include "publish/notify.h"
-#include "publish/operator.h"
 #include "publish/transitions.h"
 #include "publish/watchdog.h"
 #include "report/summary.h"
@@ -39,7 +39,7 @@ struct Manager {
         Notify *notify;
         Watchdog *watchdog;
         HttpServer *server;
-        Operator operator;
+        ControlDesk desk;
         sd_event_source *signals[3];
         sd_event_source *abort_source; /* while systemd's watchdog is going to abort us */
         bool aborted;
@@ -419,15 +419,15 @@ static int manager_take_over(Manager *manager) {
         restart_budget_begin(memory_budget(manager->memory), now_monotonic_usec());
         watchdog_set_budget(manager->watchdog, memory_budget(manager->memory),
                             &manager->restart_limit);
-        manager->operator=(Operator){
+        manager->desk = (ControlDesk){
                 .view = &manager->view,
                 .memory = manager->memory,
                 .journal = manager->journal,
                 .reload = manager_on_reload_asked,
                 .userdata = manager,
         };
-        operator_start(&manager->operator, manager->runtime);
-        http_server_set_control_handler(manager->server, operator_handle, &manager->operator);
+        control_desk_start(&manager->desk, manager->runtime);
+        http_server_set_control_handler(manager->server, control_desk_handle, &manager->desk);
         return 0;
 }
 
@@ -456,7 +456,7 @@ static int manager_load(Manager *manager) {
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
-        operator_done(&manager->operator);
+        control_desk_done(&manager->desk);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);
         memory_free(manager->memory);

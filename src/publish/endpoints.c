@@ -11,13 +11,19 @@
 #include "base/json-writer.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "report/health-ietf.h"
 #include "report/history-json.h"
 
+#define JSON_MEDIA_TYPE    "application/json"
 #define CACHE_SLOTS        64
 #define CACHE_USEC         USEC_PER_SEC /* so old may "age" and "timestamp" be */
 #define LIVE_CACHE_USEC    (100 * USEC_PER_MSEC)
 #define ETAG_SIZE          64
 #define CACHE_CONTROL_SIZE 48
+
+/* Above it, application/health+json for all checks is the status alone: it is four times as long.
+ */
+#define IETF_DETAILED_MAX  1000
 
 /* A body and what the headers are made from. */
 typedef struct Rendering {
@@ -34,6 +40,7 @@ typedef struct Asked {
         const char *name;    /* the rest of the path, or the argument that stands for it; or NULL */
         uint64_t since_usec; /* ?since=, realtime; 0: none */
         bool exclude_quiet;  /* ?exclude=silenced */
+        bool ietf;           /* Accept: application/health+json */
 } Asked;
 
 /*
@@ -50,12 +57,13 @@ typedef struct Route {
         Refusal unknown_name; /* the answer to -ENOENT */
         uint64_t cache_usec;  /* how long one rendering serves */
         bool volatile_state;  /* says only that the loop turns: no ETag, never kept by clients */
+        bool has_ietf;        /* also as application/health+json */
 } Route;
 
 typedef struct CacheSlot {
         char *path;
         bool details;
-        bool exclude_quiet;
+        bool exclude_quiet, ietf;
         uint64_t generation;
         uint64_t until_usec;
         Answer answer;
@@ -135,6 +143,10 @@ static int render_group(const HealthView *view, const Asked *asked, bool details
                 return r;
         ret->status = status_to_http(check_set_status(&shown.checks, name, now_usec));
         rendering_note_group(ret, &shown, name, now_usec);
+        if (asked->ietf)
+                return health_ietf_overall(&shown, name,
+                                           details && shown.checks.n_items <= IETF_DETAILED_MAX,
+                                           now_usec, &ret->text, &ret->length);
         return health_json_overall(&shown, name, details, now_usec, &ret->text, &ret->length);
 }
 
@@ -146,6 +158,8 @@ static int render_check(const HealthView *view, const Asked *asked, bool details
                 return -ENOENT;
         ret->status = status_to_http(check_status(check, now_usec));
         rendering_note_check(ret, view, check, now_usec);
+        if (asked->ietf)
+                return health_ietf_check(view, check, details, now_usec, &ret->text, &ret->length);
         return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
 }
 
@@ -189,13 +203,13 @@ static int render_history(const HealthView *view, const Asked *asked, bool detai
 }
 
 static const Route routes[] = {
-        { "/health", NULL, render_group, _REFUSAL_MAX, CACHE_USEC, false },
-        { "/health/live", NULL, render_live, _REFUSAL_MAX, LIVE_CACHE_USEC, true },
-        { "/health/ready", NULL, render_ready, _REFUSAL_MAX, CACHE_USEC, false },
+        { "/health", NULL, render_group, _REFUSAL_MAX, CACHE_USEC, false, true },
+        { "/health/live", NULL, render_live, _REFUSAL_MAX, LIVE_CACHE_USEC, true, false },
+        { "/health/ready", NULL, render_ready, _REFUSAL_MAX, CACHE_USEC, false, false },
         { "/health/history", "?check=NAME[&since=SECONDS]", render_history, REFUSAL_NO_SUCH_CHECK,
-          0, true },
-        { "/health/checks/", "NAME", render_check, REFUSAL_NO_SUCH_CHECK, CACHE_USEC, false },
-        { "/health/groups/", "NAME", render_group, REFUSAL_NO_SUCH_GROUP, CACHE_USEC, false },
+          0, true, false },
+        { "/health/checks/", "NAME", render_check, REFUSAL_NO_SUCH_CHECK, CACHE_USEC, false, true },
+        { "/health/groups/", "NAME", render_group, REFUSAL_NO_SUCH_GROUP, CACHE_USEC, false, true },
 };
 
 typedef struct RefusalText {
@@ -242,7 +256,7 @@ static int response_add_header(struct MHD_Response *response, const char *name, 
 
 /* Takes text over if mode is MHD_RESPMEM_MUST_FREE, also on failure. */
 static struct MHD_Response *response_new(const char *text, size_t length,
-                                         enum MHD_ResponseMemoryMode mode,
+                                         enum MHD_ResponseMemoryMode mode, const char *content_type,
                                          const char *cache_control) {
         struct MHD_Response *response = MHD_create_response_from_buffer(length, (void *) text,
                                                                         mode);
@@ -252,7 +266,7 @@ static struct MHD_Response *response_new(const char *text, size_t length,
                         free((void *) text);
                 return NULL;
         }
-        if (response_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json") < 0 ||
+        if (response_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) < 0 ||
             response_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control) < 0 ||
             response_add_header(response, "X-Content-Type-Options", "nosniff") < 0) {
                 MHD_destroy_response(response);
@@ -309,7 +323,7 @@ static int no_such_path_new(struct MHD_Response **ret) {
         r = json_writer_finish(&json, &text, &length);
         if (r < 0)
                 return r;
-        *ret = response_new(text, length, MHD_RESPMEM_MUST_FREE, "no-cache");
+        *ret = response_new(text, length, MHD_RESPMEM_MUST_FREE, JSON_MEDIA_TYPE, "no-cache");
         return *ret ? 0 : -ENOMEM;
 }
 
@@ -324,7 +338,7 @@ int endpoints_new(const HealthView *view, Endpoints **ret) {
                 const char *text = refusal_texts[i].text;
 
                 endpoints->refusals[i] = response_new(text, strlen(text), MHD_RESPMEM_PERSISTENT,
-                                                      "no-cache");
+                                                      JSON_MEDIA_TYPE, "no-cache");
                 if (!endpoints->refusals[i])
                         return -ENOMEM;
         }
@@ -397,6 +411,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         const HealthView *view = endpoints->view;
         Rendering rendering = { .statuses = HASH_START };
         char cache_control[CACHE_CONTROL_SIZE];
+        bool ietf = asked->ietf && route->has_ietf;
         int r;
 
         r = route->render(view, asked, details, now_usec, &rendering);
@@ -405,16 +420,22 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
                              now_usec);
         slot->answer.status = rendering.status;
-        slot->answer.response = response_new(rendering.text, rendering.length,
-                                             MHD_RESPMEM_MUST_FREE, cache_control);
+        slot->answer.response = response_new(
+                        rendering.text, rendering.length, MHD_RESPMEM_MUST_FREE,
+                        ietf ? HEALTH_IETF_MEDIA_TYPE : JSON_MEDIA_TYPE, cache_control);
         slot->path = strdup(path);
         if (!slot->answer.response || !slot->path)
                 return -ENOMEM;
+        if (route->has_ietf) {
+                r = response_add_header(slot->answer.response, MHD_HTTP_HEADER_VARY, "Accept");
+                if (r < 0)
+                        return r;
+        }
         if (!route->volatile_state) {
                 (void) snprintf(slot->etag, sizeof(slot->etag),
-                                "W/\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "%s\"", view->instance,
-                                view->generation, (uint32_t) rendering.statuses,
-                                details ? "d" : "");
+                                "W/\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "%s%s\"", view->instance,
+                                view->generation, (uint32_t) rendering.statuses, details ? "d" : "",
+                                asked->ietf ? "i" : "");
                 r = response_add_header(slot->answer.response, MHD_HTTP_HEADER_ETAG, slot->etag);
                 if (r < 0)
                         return r;
@@ -423,6 +444,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
                 response_set_closing(slot->answer.response);
         slot->details = details;
         slot->exclude_quiet = asked->exclude_quiet;
+        slot->ietf = asked->ietf;
         slot->generation = view->generation;
         slot->until_usec = now_usec + route->cache_usec;
         return 0;
@@ -451,6 +473,14 @@ static bool is_reading(const char *method) {
                string_equal(method, MHD_HTTP_METHOD_HEAD);
 }
 
+/* Whoever lists it gets it; weights between media types are beyond what anybody sends here. */
+static bool wants_ietf(struct MHD_Connection *connection) {
+        const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                                         MHD_HTTP_HEADER_ACCEPT);
+
+        return accept && strstr(accept, HEALTH_IETF_MEDIA_TYPE);
+}
+
 static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
         const char *since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since");
 
@@ -463,9 +493,10 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                         const char *path, bool details, uint64_t now_usec) {
         const char *exclude = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
                                                           "exclude");
+        Asked asked = { .exclude_quiet = exclude, .ietf = wants_ietf(connection) };
         uint64_t hash = hash_add_string(HASH_START + details, path);
-        CacheSlot *slot = &endpoints->cache[(hash + !!exclude) % CACHE_SLOTS];
-        Asked asked = { .exclude_quiet = exclude };
+        CacheSlot *slot = &endpoints->cache[(hash + asked.exclude_quiet + 2 * asked.ietf) %
+                                            CACHE_SLOTS];
         CacheSlot fresh = {};
         const Route *route;
         int r;
@@ -475,7 +506,8 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
 
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
             now_usec < slot->until_usec && slot->details == details &&
-            slot->exclude_quiet == asked.exclude_quiet && string_equal(slot->path, path))
+            slot->exclude_quiet == asked.exclude_quiet && slot->ietf == asked.ietf &&
+            string_equal(slot->path, path))
                 return cache_slot_answer(slot, connection);
 
         route = route_find(path, &asked.name);
@@ -511,7 +543,7 @@ static Answer endpoints_answer_reply(Endpoints *endpoints, ControlReply reply) {
         cache_slot_done(slot);
         slot->answer.status = reply.status;
         slot->answer.response = response_new(reply.text, reply.length, MHD_RESPMEM_MUST_FREE,
-                                             "no-store");
+                                             JSON_MEDIA_TYPE, "no-store");
         if (endpoints->closing)
                 response_set_closing(slot->answer.response);
         return slot->answer;

@@ -62,7 +62,12 @@ static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) 
         } else {
                 json_add_seconds(json, "checked_at", check->checked_realtime_usec);
                 json_add_seconds(json, "age", now_usec - check->checked_usec);
-                json_add_number(json, "duration_ms", usec_to_ms(check->sample.duration_usec));
+                /* What was remembered over a restart has no sample. */
+                if (check->results > 0)
+                        json_add_number(json, "duration_ms",
+                                        usec_to_ms(check->sample.duration_usec));
+                else
+                        json_add_null(json, "duration_ms");
         }
         json_add_unsigned(json, "consecutive_failures", check->settling.failures);
         json_add_seconds(json, "since", check->since_realtime_usec);

@@ -517,3 +517,22 @@ def test_what_cannot_be_listened_on_is_explained(daemon):
     plain.write_text("kept", encoding="utf-8")
     assert "no socket" in listen_error(daemon, plain)
     assert plain.read_text(encoding="utf-8") == "kept"
+
+
+def test_health_json_of_the_ietf(daemon):
+    started(daemon)
+    accept = {"Accept": "application/health+json, application/json;q=0.9"}
+    plain = daemon.get("/health")
+    answer = daemon.get("/health", headers=accept)
+    assert answer.headers["content-type"] == "application/health+json"
+    assert answer.headers["vary"] == plain.headers["vary"] == "Accept"
+    assert answer.headers["etag"] != plain.headers["etag"]
+    assert answer.json["status"] == "pass" and plain.json["status"] == "healthy"
+    time = answer.json["checks"]["self:responseTime"][0]
+    assert time["status"] == "pass" and time["observedUnit"] == "ms"
+    # Each stays what it is, whoever asked before.
+    assert daemon.get("/health").json["status"] == "healthy"
+    assert daemon.get("/health/checks/self", headers=accept).json["status"] == "pass"
+    assert daemon.get("/health/ready", headers=accept).json["status"] == "ready"
+    assert daemon.get("/health", headers={**accept, "If-None-Match": answer.headers["etag"]}
+                      ).status == 304

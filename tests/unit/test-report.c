@@ -47,6 +47,7 @@ static void check_set_result(Check *check, Status status, uint64_t age_usec) {
         check->settling.status = status;
         check->last_status = status;
         check->checked_usec = NOW_USEC - age_usec;
+        check->results = 1;
         check->checked_realtime_usec = 1700000001 * USEC_PER_SEC + 500000;
         check->sample.duration_usec = 12345;
 }

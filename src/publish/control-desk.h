@@ -9,7 +9,7 @@
 #include "report/health-json.h"
 
 /* Embedded in its owner; everything is borrowed. */
-typedef struct Operator {
+typedef struct ControlDesk {
         HealthView *view;
         Memory *memory;
         Journal *journal;
@@ -17,11 +17,11 @@ typedef struct Operator {
         int (*reload)(void *userdata);
         void *userdata;
         Timer silence_timer; /* armed while there are silences */
-} Operator;
+} ControlDesk;
 
 /* The fields but the timer are set. Shows the silences in the view and watches their end. */
-void operator_start(Operator *operator, Runtime * runtime);
-void operator_done(Operator *operator);
+void control_desk_start(ControlDesk *desk, Runtime *runtime);
+void control_desk_done(ControlDesk *desk);
 
-/* A ControlHandler; userdata: the operator. */
-int operator_handle(const ControlRequest *request, ControlReply *ret, void *userdata);
+/* A ControlHandler; userdata: the desk. */
+int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *userdata);

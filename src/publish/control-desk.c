@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "publish/operator.h"
+#include "publish/control-desk.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -24,16 +24,16 @@ static void format_author(uid_t uid, char *buffer, size_t size) {
                 (void) snprintf(buffer, size, "uid %u", (unsigned) uid);
 }
 
-static void log_silence(const Operator *operator, JournalEntry * entry, const Silence *silence) {
+static void log_silence(const ControlDesk *desk, JournalEntry *entry, const Silence *silence) {
         journal_entry_add(entry, "HEALTH_CHECK", "%s", silence->pattern);
         journal_entry_add(entry, "HEALTH_SILENCE", "%" PRIu32, silence->id);
         journal_entry_add(entry, "HEALTH_SILENCED_BY", "%s", silence->author);
         journal_entry_add(entry, "HEALTH_REASON", "%s", silence->reason);
-        journal_submit(operator->journal, entry);
+        journal_submit(desk->journal, entry);
 }
 
-static void operator_arm(Operator *operator, uint64_t realtime_usec) {
-        const SilenceTable *table = memory_silences(operator->memory);
+static void control_desk_arm(ControlDesk *desk, uint64_t realtime_usec) {
+        const SilenceTable *table = memory_silences(desk->memory);
         uint64_t pause_usec = SILENCE_PACE_USEC;
 
         for (size_t i = 0; i < table->n_items; i++) {
@@ -44,55 +44,55 @@ static void operator_arm(Operator *operator, uint64_t realtime_usec) {
                 else if (until_usec - realtime_usec < pause_usec)
                         pause_usec = until_usec - realtime_usec;
         }
-        timer_disarm(&operator->silence_timer);
+        timer_disarm(&desk->silence_timer);
         if (table->n_items > 0)
-                (void) timer_arm_after(&operator->silence_timer, pause_usec);
+                (void) timer_arm_after(&desk->silence_timer, pause_usec);
 }
 
 /* After a change: everybody who looks sees it, and it is kept. */
-static void operator_changed(Operator *operator, uint64_t realtime_usec) {
-        memory_save_silences(operator->memory);
-        operator->view->generation++;
-        operator_arm(operator, realtime_usec);
+static void control_desk_changed(ControlDesk *desk, uint64_t realtime_usec) {
+        memory_save_silences(desk->memory);
+        desk->view->generation++;
+        control_desk_arm(desk, realtime_usec);
 }
 
-static void operator_expire(Operator *operator, uint64_t realtime_usec) {
-        SilenceTable *table = memory_silences(operator->memory);
+static void control_desk_expire(ControlDesk *desk, uint64_t realtime_usec) {
+        SilenceTable *table = memory_silences(desk->memory);
 
         for (size_t i = 0; i < table->n_items; i++)
                 if (table->items[i].until_usec <= realtime_usec)
-                        log_silence(operator,
+                        log_silence(desk,
                                     journal_entry_new(LOG_NOTICE, MESSAGE_SILENCE_ENDED,
                                                       "The silence of \"%s\" by %s is over.",
                                                       table->items[i].pattern,
                                                       table->items[i].author),
                                     &table->items[i]);
         if (silence_table_expire(table, realtime_usec) > 0)
-                operator_changed(operator, realtime_usec);
+                control_desk_changed(desk, realtime_usec);
 }
 
-static void operator_on_timer(Timer *timer, void *userdata) {
+static void control_desk_on_timer(Timer *timer, void *userdata) {
         uint64_t realtime_usec = now_realtime_usec();
 
         (void) timer;
-        operator_expire(userdata, realtime_usec);
-        operator_arm(userdata, realtime_usec);
+        control_desk_expire(userdata, realtime_usec);
+        control_desk_arm(userdata, realtime_usec);
 }
 
-void operator_start(Operator *operator, Runtime * runtime) {
-        operator->view->silences = memory_silences(operator->memory);
-        timer_init(&operator->silence_timer, runtime->scheduler, operator_on_timer, operator);
-        operator_on_timer(&operator->silence_timer, operator);
+void control_desk_start(ControlDesk *desk, Runtime *runtime) {
+        desk->view->silences = memory_silences(desk->memory);
+        timer_init(&desk->silence_timer, runtime->scheduler, control_desk_on_timer, desk);
+        control_desk_on_timer(&desk->silence_timer, desk);
 }
 
-void operator_done(Operator *operator) {
-        if (operator->silence_timer.scheduler)
-                timer_disarm(&operator->silence_timer);
+void control_desk_done(ControlDesk *desk) {
+        if (desk->silence_timer.scheduler)
+                timer_disarm(&desk->silence_timer);
 }
 
 /* Says that there is no such check, and which one may be meant. */
-static int reply_no_check(const Operator *operator, const char * name, ControlReply *ret) {
-        const CheckSet *checks = &operator->view->checks;
+static int reply_no_check(const ControlDesk *desk, const char *name, ControlReply *ret) {
+        const CheckSet *checks = &desk->view->checks;
         _cleanup_free_ const char **names = calloc(checks->n_items + 1, sizeof(char *));
         const char *nearest;
 
@@ -102,13 +102,13 @@ static int reply_no_check(const Operator *operator, const char * name, ControlRe
                 names[i] = checks->items[i]->settings.name;
         nearest = string_nearest(name, names);
         return control_reply_say(ret, MHD_HTTP_NOT_FOUND,
-                                 "there is no check \"%s\"%s%s%s; /health lists them all", name,
+                                 "there is no check \"%s\"%s%s%s /health lists them all.", name,
                                  nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                 nearest ? "\"?" : "");
+                                 nearest ? "\"?" : ".");
 }
 
-static size_t count_matches(const Operator *operator, const char * pattern) {
-        const CheckSet *checks = &operator->view->checks;
+static size_t count_matches(const ControlDesk *desk, const char *pattern) {
+        const CheckSet *checks = &desk->view->checks;
         size_t n = 0;
 
         for (size_t i = 0; i < checks->n_items; i++) {
@@ -134,10 +134,11 @@ static int reply_silenced(const Silence *silence, size_t n_checks, ControlReply 
         return json_writer_finish(&json, &ret->text, &ret->length);
 }
 
-static int operator_silence(Operator *operator, const ControlRequest * request, ControlReply *ret) {
-        SilenceTable *table = memory_silences(operator->memory);
+static int control_desk_silence(ControlDesk *desk, const ControlRequest *request,
+                                ControlReply *ret) {
+        SilenceTable *table = memory_silences(desk->memory);
         uint64_t realtime_usec = now_realtime_usec();
-        size_t n_checks = count_matches(operator, request->check);
+        size_t n_checks = count_matches(desk, request->check);
         char author[SILENCE_AUTHOR_SIZE], span[64];
         _cleanup_free_ char *why = NULL;
         const Silence *silence;
@@ -145,9 +146,9 @@ static int operator_silence(Operator *operator, const ControlRequest * request, 
         int r;
 
         if (n_checks == 0)
-                return reply_no_check(operator, request->check, ret);
+                return reply_no_check(desk, request->check, ret);
         format_author(request->uid, author, sizeof(author));
-        operator_expire(operator, realtime_usec);
+        control_desk_expire(desk, realtime_usec);
         r = silence_table_add(table, request->check, author, request->reason, realtime_usec,
                               request->duration_usec, &id, &why);
         if (r < 0)
@@ -159,18 +160,18 @@ static int operator_silence(Operator *operator, const ControlRequest * request, 
         for (silence = table->items; silence->id != id; silence++)
                 ;
         time_span_format(span, sizeof(span), request->duration_usec);
-        log_silence(operator,
+        log_silence(desk,
                     journal_entry_new(LOG_NOTICE, MESSAGE_SILENCED,
                                       "%s silenced \"%s\" for %s (checks: %zu): %s", author,
                                       silence->pattern, span, n_checks, silence->reason),
                     silence);
-        operator_changed(operator, realtime_usec);
+        control_desk_changed(desk, realtime_usec);
         return reply_silenced(silence, n_checks, ret);
 }
 
-static int reply_no_silence(const Operator *operator, const ControlRequest * request,
+static int reply_no_silence(const ControlDesk *desk, const ControlRequest *request,
                             ControlReply *ret) {
-        const SilenceTable *table = memory_silences(operator->memory);
+        const SilenceTable *table = memory_silences(desk->memory);
         const char *patterns[SILENCES_MAX + 1] = {}, *nearest;
 
         if (!request->check)
@@ -188,9 +189,9 @@ static int reply_no_silence(const Operator *operator, const ControlRequest * req
                                  nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-static int operator_unsilence(Operator *operator, const ControlRequest * request,
-                              ControlReply *ret) {
-        SilenceTable *table = memory_silences(operator->memory);
+static int control_desk_unsilence(ControlDesk *desk, const ControlRequest *request,
+                                  ControlReply *ret) {
+        SilenceTable *table = memory_silences(desk->memory);
         char author[SILENCE_AUTHOR_SIZE];
         Silence ended;
         int r;
@@ -200,29 +201,30 @@ static int operator_unsilence(Operator *operator, const ControlRequest * request
         else
                 r = silence_table_remove(table, request->id, &ended);
         if (r < 0)
-                return reply_no_silence(operator, request, ret);
+                return reply_no_silence(desk, request, ret);
         format_author(request->uid, author, sizeof(author));
-        log_silence(operator, journal_entry_new(LOG_NOTICE, MESSAGE_SILENCE_ENDED,
-                                                "%s ended the silence of \"%s\" by %s.", author,
-                                                ended.pattern, ended.author),
+        log_silence(desk,
+                    journal_entry_new(LOG_NOTICE, MESSAGE_SILENCE_ENDED,
+                                      "%s ended the silence of \"%s\" by %s.", author,
+                                      ended.pattern, ended.author),
                     &ended);
-        operator_changed(operator, now_realtime_usec());
+        control_desk_changed(desk, now_realtime_usec());
         return control_reply_say(ret, MHD_HTTP_OK, "the silence of \"%s\" has ended",
                                  ended.pattern);
 }
 
-static int operator_reset_breaker(Operator *operator, const ControlRequest * request,
-                                  ControlReply *ret) {
-        Check *check = check_set_find(&operator->view->checks, request->check);
+static int control_desk_reset_breaker(ControlDesk *desk, const ControlRequest *request,
+                                      ControlReply *ret) {
+        Check *check = check_set_find(&desk->view->checks, request->check);
         char author[SILENCE_AUTHOR_SIZE];
         JournalEntry *entry;
 
         if (!check)
-                return reply_no_check(operator, request->check, ret);
+                return reply_no_check(desk, request->check, ret);
         if (check->breaker.position == BREAKER_CLOSED)
                 return control_reply_say(ret, MHD_HTTP_OK, "the breaker is closed already");
         check_reset_breaker(check);
-        operator->view->generation++;
+        desk->view->generation++;
         format_author(request->uid, author, sizeof(author));
         entry = journal_entry_new(LOG_NOTICE, MESSAGE_BREAKER_CLOSED,
                                   "%s: the breaker is closed, reset by %s", check->settings.name,
@@ -230,16 +232,16 @@ static int operator_reset_breaker(Operator *operator, const ControlRequest * req
         journal_entry_add(entry, "HEALTH_CHECK", "%s", check->settings.name);
         journal_entry_add(entry, "HEALTH_TYPE", "%s", check->settings.type_name);
         journal_entry_add(entry, "HEALTH_BREAKER", "closed");
-        journal_submit(operator->journal, entry);
+        journal_submit(desk->journal, entry);
         return control_reply_say(ret, MHD_HTTP_OK, "the breaker is closed; the check runs now");
 }
 
-static int operator_run(Operator *operator, const ControlRequest * request, ControlReply *ret) {
-        Check *check = check_set_find(&operator->view->checks, request->check);
+static int control_desk_run(ControlDesk *desk, const ControlRequest *request, ControlReply *ret) {
+        Check *check = check_set_find(&desk->view->checks, request->check);
         int r;
 
         if (!check)
-                return reply_no_check(operator, request->check, ret);
+                return reply_no_check(desk, request->check, ret);
         r = check_run_now(check);
         if (r == -EINVAL)
                 return control_reply_say(ret, MHD_HTTP_CONFLICT,
@@ -256,8 +258,9 @@ static int operator_run(Operator *operator, const ControlRequest * request, Cont
                                  r < 0 ? "the check runs already" : "the check runs now");
 }
 
-static int operator_reload(Operator *operator, const ControlRequest * request, ControlReply *ret) {
-        int r = operator->reload(operator->userdata);
+static int control_desk_reload(ControlDesk *desk, const ControlRequest *request,
+                               ControlReply *ret) {
+        int r = desk->reload(desk->userdata);
 
         (void) request;
         if (r < 0)
@@ -269,14 +272,14 @@ static int operator_reload(Operator *operator, const ControlRequest * request, C
         return control_reply_say(ret, MHD_HTTP_OK, "reloaded: %d checks", r);
 }
 
-int operator_handle(const ControlRequest *request, ControlReply *ret, void *userdata) {
-        static int (*const actions[_CONTROL_MAX])(Operator *, const ControlRequest *,
+int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *userdata) {
+        static int (*const actions[_CONTROL_MAX])(ControlDesk *, const ControlRequest *,
                                                   ControlReply *) = {
-                [CONTROL_SILENCE] = operator_silence,
-                [CONTROL_UNSILENCE] = operator_unsilence,
-                [CONTROL_RESET_BREAKER] = operator_reset_breaker,
-                [CONTROL_RUN] = operator_run,
-                [CONTROL_RELOAD] = operator_reload,
+                [CONTROL_SILENCE] = control_desk_silence,
+                [CONTROL_UNSILENCE] = control_desk_unsilence,
+                [CONTROL_RESET_BREAKER] = control_desk_reset_breaker,
+                [CONTROL_RUN] = control_desk_run,
+                [CONTROL_RELOAD] = control_desk_reload,
         };
 
         return actions[request->verb](userdata, request, ret);
