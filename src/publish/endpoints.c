@@ -568,7 +568,9 @@ Answer endpoints_control(Endpoints *endpoints, const ControlCall *call) {
                 r = control_reply_say(&reply, MHD_HTTP_BAD_REQUEST, "%s", why);
         else if (r == 0)
                 r = endpoints->on_control(&request, &reply, endpoints->control_userdata);
-        return r < 0 ? (Answer){} : endpoints_answer_reply(endpoints, reply);
+        if (r < 0)
+                return (Answer){};
+        return endpoints_answer_reply(endpoints, reply);
 }
 
 Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal) {
