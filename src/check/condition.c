@@ -7,11 +7,15 @@
 #include <errno.h>
 #include <math.h>
 #include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
+
+/* Of a number as text. */
+#define NUMBER_SIZE 32
 
 typedef enum Operator {
         OPERATOR_LESS_EQUAL,
@@ -311,33 +315,60 @@ static ConditionResult compare_booleans(const Term *term, bool boolean) {
         return CONDITION_MISMATCH;
 }
 
-/* Judges one term; *ret_value is what the detail is, as text, NULL if memory is short. */
-static ConditionResult term_eval(const Term *term, const Sample *sample, char **ret_value) {
+/* The number a name stands for: a detail's, or the duration every sample has. */
+static bool number_find(const Sample *sample, const Detail *detail, const char *name,
+                        double *ret_number) {
+        if (detail && detail->type != DETAIL_NUMBER)
+                return false;
+        if (!detail && !string_equal(name, "duration_ms"))
+                return false;
+        *ret_number = detail ? detail->number
+                             : (double) sample->duration_usec / (double) USEC_PER_MSEC;
+        return true;
+}
+
+static void number_format(char *buffer, size_t size, double number) {
+        (void) snprintf(buffer, size, "%.10g", number);
+}
+
+static ConditionResult term_eval(const Term *term, const Sample *sample) {
+        const Detail *detail = sample_find(sample, term->name);
+        char text[NUMBER_SIZE];
+        double number;
+
+        if (detail && detail->type == DETAIL_STRING)
+                return compare_strings(term, detail_string(sample, detail));
+        if (detail && detail->type == DETAIL_BOOLEAN)
+                return compare_booleans(term, detail->boolean);
+        if (!number_find(sample, detail, term->name, &number))
+                return CONDITION_ABSENT;
+        if (!term->has_regex)
+                return compare_numbers(term, number);
+        number_format(text, sizeof(text), number);
+        return compare_strings(term, text);
+}
+
+/* What the term was compared with, for people; buffer is for numbers. */
+static const char *term_value(const Term *term, const Sample *sample, char *buffer, size_t size) {
         const Detail *detail = sample_find(sample, term->name);
         double number;
 
-        if (detail && detail->type == DETAIL_STRING) {
-                (void) string_printf(ret_value, "%s", detail_string(sample, detail));
-                return compare_strings(term, detail_string(sample, detail));
+        if (number_find(sample, detail, term->name, &number)) {
+                number_format(buffer, size, number);
+                return buffer;
         }
-        if (detail && detail->type == DETAIL_BOOLEAN) {
-                (void) string_replace(ret_value, detail->boolean ? "true" : "false");
-                return compare_booleans(term, detail->boolean);
-        }
-        if (detail)
-                number = detail->number;
-        else if (string_equal(term->name, "duration_ms"))
-                number = (double) sample->duration_usec / (double) USEC_PER_MSEC;
-        else
-                return CONDITION_ABSENT;
-        (void) string_printf(ret_value, "%.10g", number);
-        if (term->has_regex)
-                return *ret_value ? compare_strings(term, *ret_value) : CONDITION_FALSE;
-        return compare_numbers(term, number);
+        if (!detail)
+                return "absent";
+        if (detail->type == DETAIL_STRING)
+                return detail_string(sample, detail);
+        return detail->boolean ? "true" : "false";
 }
 
 static void reason_add_term(TextBuffer *reason, const Term *term, ConditionResult result,
-                            const char *value) {
+                            const Sample *sample) {
+        char buffer[NUMBER_SIZE];
+        const char *value = term_value(term, sample, buffer, sizeof(buffer));
+
         assert(term->comparison < _OPERATOR_MAX);
         if (reason->length > 0)
                 text_buffer_add_string(reason, " and ");
@@ -346,10 +377,9 @@ static void reason_add_term(TextBuffer *reason, const Term *term, ConditionResul
         if (result == CONDITION_ABSENT)
                 text_buffer_printf(reason, ": nothing named \"%s\" was measured", term->name);
         else if (result == CONDITION_MISMATCH)
-                text_buffer_printf(reason, ": \"%s\" cannot be compared so",
-                                   value ? value : term->name);
+                text_buffer_printf(reason, ": \"%s\" cannot be compared so", value);
         else
-                text_buffer_printf(reason, " (is %s)", value ? value : "?");
+                text_buffer_printf(reason, " (is %s)", value);
 }
 
 ConditionResult condition_eval(const Condition *condition, const Sample *sample,
@@ -359,17 +389,20 @@ ConditionResult condition_eval(const Condition *condition, const Sample *sample,
 
         /* A term that is false settles it, whatever is wrong with the others. */
         for (size_t i = 0; i < condition->n_terms; i++) {
-                _cleanup_free_ char *value = NULL;
-                ConditionResult result = term_eval(&condition->terms[i], sample, &value);
+                ConditionResult result = term_eval(&condition->terms[i], sample);
 
                 if (result == CONDITION_FALSE)
                         return CONDITION_FALSE;
                 if (result > worst)
                         worst = result;
-                if (ret_reason)
-                        reason_add_term(&reason, &condition->terms[i], result, value);
         }
-        if (ret_reason && text_buffer_finish(&reason, ret_reason, NULL) < 0)
+        if (!ret_reason)
+                return worst;
+        /* Most conditions are false most of the time: no text is made for those. */
+        for (size_t i = 0; i < condition->n_terms; i++)
+                reason_add_term(&reason, &condition->terms[i],
+                                term_eval(&condition->terms[i], sample), sample);
+        if (text_buffer_finish(&reason, ret_reason, NULL) < 0)
                 *ret_reason = NULL;
         return worst;
 }

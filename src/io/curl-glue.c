@@ -208,8 +208,6 @@ int curl_transfer_prepare(CurlTransfer *transfer) {
         transfer_forget_address(transfer);
         transfer->has_ca_file = false;
         transfer->keep_connection = false;
-        transfer->socket_errno = 0;
-        *transfer->error = '\0';
         if (transfer->easy)
                 curl_easy_reset(transfer->easy);
         else
@@ -266,6 +264,14 @@ int curl_transfer_set_ca_file(CurlTransfer *transfer, const char *path) {
         return 0;
 }
 
+int curl_transfer_set_texts(CurlTransfer *transfer, const CurlTextOption *options, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (options[i].value && curl_easy_setopt(transfer->easy, options[i].option,
+                                                         options[i].value) != CURLE_OK)
+                        return -ENOMEM;
+        return 0;
+}
+
 int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_done,
                         void *userdata) {
         /* Without an address libcurl would look the name up, and the loop would stand still. */
@@ -275,6 +281,8 @@ int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_d
                 curl_easy_setopt(transfer->easy,
                                  glue->has_hashed_authorities ? CURLOPT_CAINFO : CURLOPT_CAPATH,
                                  NULL);
+        transfer->socket_errno = 0;
+        *transfer->error = '\0';
         transfer->on_done = on_done;
         transfer->userdata = userdata;
         if (curl_multi_add_handle(glue->multi, transfer->easy) != CURLM_OK)

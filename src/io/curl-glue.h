@@ -34,6 +34,11 @@ struct CurlTransfer {
         char error[CURL_ERROR_SIZE]; /* libcurl's own words about a failure */
 };
 
+typedef struct CurlTextOption {
+        CURLoption option;
+        const char *value; /* NULL: stays as it is */
+} CurlTextOption;
+
 /*
  * A connection of keep_connection needs a glue of its own: libcurl closes what is idle in a multi
  * handle whenever another transfer starts there.
@@ -57,9 +62,11 @@ int curl_transfer_set_address(CurlTransfer *transfer, const ResolvedAddress *add
 int curl_transfer_set_unix_path(CurlTransfer *transfer, const char *path);
 /* Trusts the certificate authorities of this file only, not the system's. Returns 0 or -ENOMEM. */
 int curl_transfer_set_ca_file(CurlTransfer *transfer, const char *path);
+/* Sets options that take a text, which is copied unless libcurl says otherwise. 0 or -ENOMEM. */
+int curl_transfer_set_texts(CurlTransfer *transfer, const CurlTextOption *options, size_t n);
 /*
- * Starts a prepared transfer. on_done is never called from inside this call.
- * Returns 0, -EINVAL if it has no address, or -ENOMEM.
+ * Starts a prepared transfer, or one that is over once more, as it was. on_done is never called
+ * from inside this call. Returns 0, -EINVAL if it has no address, or -ENOMEM.
  */
 int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_done,
                         void *userdata);

@@ -23,23 +23,29 @@ struct HttpRequest {
         void *userdata;
 
         /* While under way. */
-        CURLU *target; /* of this hop */
-        char *host;
-        uint16_t port;
-        bool tls, at_origin, sends_body;
-        unsigned hops;
+        CURLU *redirect; /* what this hop asks for; NULL: the settings' URL */
+        unsigned hops;   /* of the last run until the next one */
+        bool sends_body;
         ResolverQuery *query;
         ResolverAnswer answer;
         size_t next_address;
         uint64_t resolve_start_usec, resolve_usec;
-        char *place; /* "127.0.0.1:8080", "db1 (10.0.0.5:8080)" */
-        struct curl_slist *header_list;
         bool is_securing; /* connected, and TLS has begun */
         TextBuffer received;
         size_t body_size, header_size;
 
+        /* The server of the last hop, which most often is the next run's too. */
+        char *host; /* NULL: not known yet */
+        uint16_t port;
+        bool tls, at_origin, is_numeric;
+
         /* Kept for the next time. */
         CurlTransfer transfer;
+        struct curl_slist *header_list; /* libcurl's handle points to it */
+        ResolvedAddress address;        /* set up in the handle */
+        bool is_last_address;
+        char *place;        /* of the address: "127.0.0.1:8080", "db1 (10.0.0.5:8080)" */
+        bool is_reusable;   /* the handle is set up for the settings' URL, and has worked */
         CurlGlue *own_glue; /* of a persistent TLS connection, which nobody else may use */
         time_t certificate_expiry;
 };
@@ -52,11 +58,9 @@ static void request_try_addresses(HttpRequest *request);
 void http_request_cancel(HttpRequest *request) {
         request->query = resolver_query_cancel(request->query);
         curl_transfer_cancel(&request->transfer);
-        curl_slist_free_all(request->header_list);
-        request->header_list = NULL;
         text_buffer_done(&request->received);
-        curl_url_cleanup(request->target);
-        request->target = NULL;
+        curl_url_cleanup(request->redirect);
+        request->redirect = NULL;
 }
 
 /* The request may be gone afterwards. */
@@ -115,6 +119,7 @@ static void request_finish(HttpRequest *request, long status) {
         _cleanup_(http_result_done) HttpResult result = {};
         int r;
 
+        request->is_reusable = request->hops == 0;
         http_result_init(&result, HTTP_ANSWERED);
         if (request->settings.keep_body) {
                 r = text_buffer_finish(&request->received, &result.body, &result.body_length);
@@ -127,25 +132,39 @@ static void request_finish(HttpRequest *request, long status) {
         request_report(request, &result);
 }
 
-/* ---- redirects ---- */
+/* ---- what is asked of whom ---- */
 
-static int request_set_target(HttpRequest *request, const char *location) {
+static CURLU *request_target(const HttpRequest *request) {
+        return request->redirect ? request->redirect : request->settings.url;
+}
+
+static int request_set_server(HttpRequest *request) {
+        CURLU *target = request_target(request);
+
+        free(request->host);
+        request->host = NULL;
+        request->at_origin = !request->redirect ||
+                             http_urls_share_origin(request->settings.url, target);
+        return http_url_get_server(target, &request->host, &request->port, &request->tls);
+}
+
+static int request_set_redirect(HttpRequest *request, const char *location) {
         _cleanup_free_ char *username = NULL, *password = NULL;
-        CURLU *target = NULL;
+        CURLU *redirect = NULL;
         int r;
 
-        r = http_url_parse(location, NULL, &target);
+        r = http_url_parse(location, NULL, &redirect);
         if (r < 0)
                 return r;
-        curl_url_cleanup(request->target);
-        request->target = target;
-        return http_url_take_login(target, NULL, &username, &password);
+        curl_url_cleanup(request->redirect);
+        request->redirect = redirect;
+        return http_url_take_login(redirect, NULL, &username, &password);
 }
 
 static void request_follow(HttpRequest *request, const char *location, long status) {
         int r;
 
-        r = request_set_target(request, location);
+        r = request_set_redirect(request, location);
         if (r == -EINVAL) {
                 request_fail(request, "it redirects to what is no http or https URL, "
                                       "and that is not followed");
@@ -155,12 +174,14 @@ static void request_follow(HttpRequest *request, const char *location, long stat
         if (status != 307 && status != 308)
                 request->sends_body = false;
         if (r >= 0 && request->sends_body &&
-            !http_urls_share_origin(request->settings.url, request->target)) {
+            !http_urls_share_origin(request->settings.url, request->redirect)) {
                 request_fail(request, "it redirects to another server, where the body is not "
                                       "sent; put the new place into URL=");
                 return;
         }
         request->hops++;
+        if (r >= 0)
+                r = request_set_server(request);
         if (r >= 0)
                 r = request_open_hop(request);
         if (r < 0)
@@ -208,14 +229,6 @@ static bool request_has_large_headers(const HttpRequest *request, CURLcode resul
                 request_time(request, CURLINFO_STARTTRANSFER_TIME_T) > 0);
 }
 
-static void result_say_too_large(HttpResult *result, const char *what, size_t limit,
-                                 const char *advice) {
-        bool mebi = limit % (1024 * 1024) == 0;
-
-        (void) string_printf(&result->error, "%s larger than %zu %s%s", what,
-                             limit / (mebi ? 1024 * 1024 : 1024), mebi ? "MiB" : "KiB", advice);
-}
-
 static void request_fail_transfer(HttpRequest *request, CURLcode code) {
         _cleanup_(http_result_done) HttpResult result = {};
         const char *why = curl_transfer_strerror(&request->transfer, code);
@@ -228,10 +241,11 @@ static void request_fail_transfer(HttpRequest *request, CURLcode code) {
         if (!large_headers && curl_transfer_failed_internally(&request->transfer, code))
                 result.outcome = HTTP_FAILED_INTERNALLY;
         if (large_headers)
-                result_say_too_large(&result, "the headers are", request->settings.headers_max, "");
+                http_result_say_too_large(&result, "the headers are", request->settings.headers_max,
+                                          "");
         else if (request->body_size > request->settings.body_max)
-                result_say_too_large(&result, "the body is", request->settings.body_max,
-                                     ", more than healthd reads; choose a smaller document");
+                http_result_say_too_large(&result, "the body is", request->settings.body_max,
+                                          ", more than healthd reads; choose a smaller document");
         else if (result.outcome == HTTP_FAILED_INTERNALLY ||
                  request_time(request, CURLINFO_PRETRANSFER_TIME_T) == 0)
                 (void) string_printf(&result.error, "connecting to %s: %s", request->place, why);
@@ -293,26 +307,13 @@ static int request_set_headers(HttpRequest *request) {
         return r;
 }
 
-typedef struct TextOption {
-        CURLoption option;
-        const char *value; /* NULL: stays as it is */
-} TextOption;
-
-static int transfer_set_texts(CurlTransfer *transfer, const TextOption *options, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (options[i].value && curl_easy_setopt(transfer->easy, options[i].option,
-                                                         options[i].value) != CURLE_OK)
-                        return -ENOMEM;
-        return 0;
-}
-
 static int request_set_question(HttpRequest *request) {
         const HttpRequestSettings *settings = &request->settings;
         CURL *easy = request->transfer.easy;
         /* After a redirect that does not repeat the request, what carried a body becomes a GET. */
         const char *method = settings->body && !request->sends_body ? "GET" : settings->method;
         bool secret = request->at_origin;
-        const TextOption options[] = {
+        const CurlTextOption options[] = {
                 { CURLOPT_CUSTOMREQUEST, method },
                 { CURLOPT_POSTFIELDS, request->sends_body ? settings->body : NULL },
                 { CURLOPT_USERAGENT, "healthd/" HEALTHD_VERSION },
@@ -323,7 +324,7 @@ static int request_set_question(HttpRequest *request) {
                 { CURLOPT_SSLKEY, secret ? settings->key : NULL },
         };
 
-        curl_easy_setopt(easy, CURLOPT_CURLU, request->target);
+        curl_easy_setopt(easy, CURLOPT_CURLU, request_target(request));
         if (string_equal(method, "HEAD"))
                 curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH,
@@ -331,7 +332,7 @@ static int request_set_question(HttpRequest *request) {
         if (settings->ca_file &&
             curl_transfer_set_ca_file(&request->transfer, settings->ca_file) < 0)
                 return -ENOMEM;
-        return transfer_set_texts(&request->transfer, options, ELEMENTS(options));
+        return curl_transfer_set_texts(&request->transfer, options, ELEMENTS(options));
 }
 
 static void request_set_connection(HttpRequest *request) {
@@ -358,7 +359,7 @@ static void request_set_connection(HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, request_on_body);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-        if (request->next_address < request->answer.n_addresses)
+        if (!request->is_last_address)
                 curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ADDRESS_MSEC);
 }
 
@@ -380,48 +381,64 @@ static int request_get_glue(HttpRequest *request, CurlGlue **ret) {
 
 static int request_set_place(HttpRequest *request, const ResolvedAddress *address) {
         char text[INET6_ADDRSTRLEN], numeric[INET6_ADDRSTRLEN + 16];
-        ResolvedAddress ignored;
 
         if (!address)
                 return string_replace(&request->place, request->settings.socket_path);
         (void) snprintf(numeric, sizeof(numeric),
                         address->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
                         resolved_address_format(address, text, sizeof(text)), request->port);
-        if (resolver_parse_numeric(request->host, &ignored))
+        if (request->is_numeric)
                 return string_replace(&request->place, numeric);
         return string_printf(&request->place, "%s (%s)", request->host, numeric);
 }
 
-/* address NULL: to the unix socket. */
-static int request_send(HttpRequest *request, const ResolvedAddress *address) {
+static int request_set_up(HttpRequest *request, const ResolvedAddress *address) {
         CurlTransfer *transfer = &request->transfer;
-        CurlGlue *glue;
         int r;
 
-        request->body_size = request->header_size = 0;
-        request->is_securing = false;
-        text_buffer_done(&request->received);
+        request->address = address ? *address : (ResolvedAddress){};
+        request->is_last_address = request->next_address == request->answer.n_addresses;
         r = request_set_place(request, address);
-        if (r < 0)
-                return r;
-        r = request_get_glue(request, &glue);
-        if (r < 0)
-                return r;
-        r = curl_transfer_prepare(transfer);
+        if (r >= 0)
+                r = curl_transfer_prepare(transfer);
         if (r < 0)
                 return r;
         r = address ? curl_transfer_set_address(transfer, address, request->port)
                     : curl_transfer_set_unix_path(transfer, request->settings.socket_path);
-        if (r < 0)
-                return r;
-        r = request_set_question(request);
-        if (r < 0)
-                return r;
-        r = request_set_headers(request);
+        if (r >= 0)
+                r = request_set_question(request);
         if (r < 0)
                 return r;
         request_set_connection(request);
-        return curl_transfer_start(transfer, glue, request_on_done, request);
+        return request_set_headers(request);
+}
+
+/* To set the handle up anew is a quarter of the work of a check on a kept connection. */
+static bool request_is_set_up(const HttpRequest *request, const ResolvedAddress *address) {
+        const ResolvedAddress none = {}, *to = address ? address : &none;
+        bool is_last = request->next_address == request->answer.n_addresses;
+
+        return request->is_reusable && request->hops == 0 && is_last == request->is_last_address &&
+               to->length == request->address.length &&
+               memcmp(&to->in6, &request->address.in6, to->length) == 0;
+}
+
+/* address NULL: to the unix socket. */
+static int request_send(HttpRequest *request, const ResolvedAddress *address) {
+        CurlGlue *glue;
+        int r = 0;
+
+        request->body_size = request->header_size = 0;
+        request->is_securing = false;
+        text_buffer_done(&request->received);
+        if (!request_is_set_up(request, address))
+                r = request_set_up(request, address);
+        request->is_reusable = false;
+        if (r >= 0)
+                r = request_get_glue(request, &glue);
+        if (r < 0)
+                return r;
+        return curl_transfer_start(&request->transfer, glue, request_on_done, request);
 }
 
 static int request_send_to_next(HttpRequest *request) {
@@ -451,21 +468,13 @@ static void request_on_resolved(const ResolverAnswer *answer, void *userdata) {
 }
 
 static int request_open_hop(HttpRequest *request) {
-        _cleanup_free_ char *host = NULL;
-        int r;
-
-        r = http_url_get_server(request->target, &host, &request->port, &request->tls);
-        if (r < 0)
-                return r;
-        free(request->host);
-        request->host = TAKE_PTR(host);
-        request->at_origin = http_urls_share_origin(request->settings.url, request->target);
         request->resolve_start_usec = now_monotonic_usec();
         request->resolve_usec = 0;
         request->next_address = request->answer.n_addresses = 0;
         if (request->settings.socket_path && request->at_origin)
                 return request_send(request, NULL);
-        if (resolver_parse_numeric(request->host, &request->answer.addresses[0])) {
+        request->is_numeric = resolver_parse_numeric(request->host, &request->answer.addresses[0]);
+        if (request->is_numeric) {
                 request->answer.n_addresses = 1;
                 return request_send_to_next(request);
         }
@@ -494,6 +503,7 @@ HttpRequest *http_request_free(HttpRequest *request) {
                 return NULL;
         http_request_cancel(request);
         curl_transfer_done(&request->transfer);
+        curl_slist_free_all(request->header_list);
         curl_glue_free(request->own_glue);
         free(request->host);
         free(request->place);
@@ -502,13 +512,15 @@ HttpRequest *http_request_free(HttpRequest *request) {
 }
 
 int http_request_start(HttpRequest *request) {
+        bool has_server = request->host && request->hops == 0;
         int r;
 
-        assert(!request->target);
+        assert(!request->query && !request->transfer.glue);
         request->hops = 0;
         request->sends_body = request->settings.body;
-        request->target = curl_url_dup(request->settings.url);
-        r = request->target ? request_open_hop(request) : -ENOMEM;
+        r = has_server ? 0 : request_set_server(request);
+        if (r >= 0)
+                r = request_open_hop(request);
         if (r < 0)
                 http_request_cancel(request);
         return r;

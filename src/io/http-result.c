@@ -2,8 +2,8 @@
 
 #include "io/http-result.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/string-util.h"
@@ -22,6 +22,14 @@ void http_result_done(HttpResult *result) {
         free(result->error);
         free(result->body);
         *result = (HttpResult){};
+}
+
+void http_result_say_too_large(HttpResult *result, const char *what, size_t limit,
+                               const char *advice) {
+        bool mebi = limit % (1024 * 1024) == 0;
+
+        (void) string_printf(&result->error, "%s larger than %zu %s%s", what,
+                             limit / (mebi ? 1024 * 1024 : 1024), mebi ? "MiB" : "KiB", advice);
 }
 
 int64_t http_transfer_time_usec(CURL *easy, CURLINFO info) {
@@ -66,7 +74,8 @@ void http_result_read_connection(HttpResult *result, CURL *easy) {
         long version = 0;
 
         if (curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
-                (void) snprintf(result->remote_ip, sizeof(result->remote_ip), "%s", ip);
+                /* The last byte is 0 already. */
+                (void) memccpy(result->remote_ip, ip, '\0', sizeof(result->remote_ip) - 1);
         (void) curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
         for (size_t i = 0; i < ELEMENTS(versions); i++)
                 if (versions[i].version == version)

@@ -53,6 +53,10 @@ typedef struct HttpResult {
 void http_result_init(HttpResult *result, HttpOutcome outcome);
 void http_result_done(HttpResult *result);
 
+/* Makes "the body is larger than 1 MiB" and the advice its error. */
+void http_result_say_too_large(HttpResult *result, const char *what, size_t limit,
+                               const char *advice);
+
 /* For http-request.c, about a transfer that is over or was stopped: */
 
 /* One of libcurl's points in time, in microseconds since the start; 0 if it was not reached. */
