@@ -230,7 +230,8 @@ static void replication_take(Replication *replication, const char *name, const c
 
         for (size_t i = 0; i < ELEMENTS(replication_fields); i++)
                 if (string_equal(name, replication_fields[i].name) && number_parse(value, &number))
-                        *(double *) ((char *) replication + replication_fields[i].offset) = number;
+                        *(double *) (void *) ((char *) replication +
+                                              replication_fields[i].offset) = number;
         if (string_equal(name, "role"))
                 replication->is_replica = string_equal(value, "slave");
         /* slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
