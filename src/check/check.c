@@ -264,6 +264,20 @@ Status check_status(const Check *check, uint64_t now_usec) {
         return check_is_stale(check, now_usec) ? STATUS_UNKNOWN : check->settling.status;
 }
 
+bool check_has_stopped(const Check *check, uint64_t now_usec) {
+        return check->settling.status != STATUS_UNKNOWN &&
+               check_status(check, now_usec) == STATUS_UNKNOWN;
+}
+
+char *check_explain_stopped(const Check *check, uint64_t now_usec) {
+        char age[64], interval[64], *text = NULL;
+
+        time_span_format(age, sizeof(age), now_usec - check->checked_usec);
+        time_span_format(interval, sizeof(interval), check->settings.interval_usec);
+        (void) string_printf(&text, "no result for %s, one is due every %s", age, interval);
+        return text;
+}
+
 bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
         /* A restart mends no typo: a broken file is reported, not answered with restarts. */
         if (!check->type || !check->settings.watchdog || check->results == 0)

@@ -85,6 +85,10 @@ void check_report(Check *check, Sample *sample);
 
 /* The settled status; unknown if the last result is older than three intervals. */
 Status check_status(const Check *check, uint64_t now_usec);
+/* Whether it had a settled status and is unknown now because results stopped coming. */
+bool check_has_stopped(const Check *check, uint64_t now_usec);
+/* That, for people, to a new string; NULL if memory is short. */
+char *check_explain_stopped(const Check *check, uint64_t now_usec);
 /* Whether the watchdog may be fed as far as this check goes. */
 bool check_allows_watchdog(const Check *check, uint64_t now_usec);
 /* Closes the breaker and runs at once: the administrator knows that the server is back. */

@@ -83,17 +83,14 @@ static void date_format(char *buffer, size_t size, uint64_t realtime_usec) {
 /* Why a check does not pass; NULL if it does, nothing is known, or memory is short. */
 static char *check_output(const Check *check, uint64_t now_usec) {
         Status status = check_status(check, now_usec);
-        char age[64], interval[64];
         char *text = NULL;
 
         if (status == STATUS_HEALTHY)
                 return NULL;
         if (!check->type) {
                 (void) string_replace(&text, check->settings.problem);
-        } else if (status == STATUS_UNKNOWN && check->settling.status != STATUS_UNKNOWN) {
-                time_span_format(age, sizeof(age), now_usec - check->checked_usec);
-                time_span_format(interval, sizeof(interval), check->settings.interval_usec);
-                (void) string_printf(&text, "no result for %s, one is due every %s", age, interval);
+        } else if (check_has_stopped(check, now_usec)) {
+                text = check_explain_stopped(check, now_usec);
         } else if (check->reason) {
                 (void) string_replace(&text, check->reason);
         } else if (check->results == 0) {

@@ -37,21 +37,13 @@ static void add_sample_details(JsonWriter *json, const Sample *sample) {
                 json_add_boolean(json, "truncated", true);
 }
 
-/* Once there was a result, a check is unknown because results stopped coming: say that. */
 static void add_reason(JsonWriter *json, const Check *check, uint64_t now_usec) {
-        _cleanup_free_ char *text = NULL;
-        char age[64], interval[64];
+        bool has_stopped = check_has_stopped(check, now_usec);
+        _cleanup_free_ char *text = has_stopped ? check_explain_stopped(check, now_usec) : NULL;
+        const char *reason = has_stopped ? text : check->reason;
 
-        if (check->settling.status == STATUS_UNKNOWN ||
-            check_status(check, now_usec) != STATUS_UNKNOWN) {
-                if (check->reason)
-                        json_add_string(json, "reason", check->reason);
-                return;
-        }
-        time_span_format(age, sizeof(age), now_usec - check->checked_usec);
-        time_span_format(interval, sizeof(interval), check->settings.interval_usec);
-        if (string_printf(&text, "no result for %s, one is due every %s", age, interval) >= 0)
-                json_add_string(json, "reason", text);
+        if (reason)
+                json_add_string(json, "reason", reason);
 }
 
 static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) {

@@ -476,21 +476,8 @@ def test_hang(daemon, nginx, connection):
     daemon.wait_status("web", "healthy")
 
 
-@contextlib.contextmanager
-def full_backlog(host):
-    """A port that neither accepts nor refuses: the kernel drops what asks for a connection."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind((host, 0))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-
-
 def test_a_port_that_is_silent(daemon):
-    with full_backlog("127.0.0.1") as port:
+    with servers.full_backlog("127.0.0.1") as port:
         checks = run_checks(daemon, {"web": section(f"http://127.0.0.1:{port}/")})
         assert checks["web"]["error"] == (f"timed out after 1s: GET http://127.0.0.1:{port}/: no "
                                           f"answer from 127.0.0.1:{port} while connecting")
@@ -509,7 +496,7 @@ def test_every_address_is_tried(daemon, tmp_path):
     both = "".join(f"server {{{{ listen {address}; return 200; }}}}"
                    for address in ("127.0.0.1:{port}", "127.0.0.3:{refused}",
                                    "127.0.0.3:{silent}"))
-    with full_backlog("127.0.0.1") as silent, servers.Nginx(both, refused=free_port(),
+    with servers.full_backlog("127.0.0.1") as silent, servers.Nginx(both, refused=free_port(),
                                                             silent=silent) as web:
         checks = run_checks(daemon, {
             "refused": section(url(web, port="refused", host="two.test")),

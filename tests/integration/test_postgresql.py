@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=postgresql against real servers."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -254,19 +253,6 @@ def test_hang(daemon, postgres, connection, stage):
     daemon.wait_status("database", "healthy")
 
 
-@contextlib.contextmanager
-def full_backlog(host, port=0):
-    """A port that neither accepts nor refuses: the kernel drops what asks for a connection."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind((host, port))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-
-
 def several(*places, more=""):
     """The places are (host, port)."""
     return section("ConnectionString=user=postgres dbname=postgres"
@@ -278,7 +264,7 @@ def several(*places, more=""):
 def test_a_silent_server_is_passed_over(daemon, postgres):
     healthy = ("127.0.0.1", postgres.port)
     refused = ("127.0.0.1", free_port())
-    with full_backlog("127.0.0.2") as port, full_backlog("127.0.0.3") as other:
+    with servers.full_backlog("127.0.0.2") as port, servers.full_backlog("127.0.0.3") as other:
         silent, silent_too = ("127.0.0.2", port), ("127.0.0.3", other)
         long = COMMON.replace("Timeout=1s", "Timeout=5s")
         daemon.write_check("first", COMMON + several(silent, healthy))
@@ -326,7 +312,7 @@ def test_a_silent_address_of_a_name_is_passed_over(daemon, tmp_path):
     if not order or order[0] != "127.0.0.1":
         pytest.skip("needs a name with two addresses, which only root can make")
     with servers.Postgres(settings=["listen_addresses=127.0.0.3"]) as server, \
-            full_backlog("127.0.0.1", server.port):
+            servers.full_backlog("127.0.0.1", server.port):
         place = ("two.test", server.port)
         daemon.write_check("name", COMMON + several(place))
         daemon.write_check("wrong", COMMON + several(place, more="dbname=nothing"))
@@ -340,7 +326,7 @@ def test_a_silent_address_of_a_name_is_passed_over(daemon, tmp_path):
 def test_the_right_server_of_several(daemon, postgres):
     """One that will not do is passed over, whether or not another one is silent."""
     with servers.Postgres(settings=["default_transaction_read_only=on"]) as other, \
-            full_backlog("127.0.0.2") as port:
+            servers.full_backlog("127.0.0.2") as port:
         silent = ("127.0.0.2", port)
         fixed, writable = ("127.0.0.1", other.port), ("127.0.0.1", postgres.port)
         lists = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real servers for the tests, each in a temporary directory and on free loopback ports."""
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -300,3 +301,16 @@ class BlackHole:
 
     def __exit__(self, *_):
         self.socket.close()
+
+
+@contextlib.contextmanager
+def full_backlog(host, port=0):
+    """A port that neither accepts nor refuses: the kernel drops what asks for a connection."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
