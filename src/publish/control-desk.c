@@ -177,14 +177,14 @@ static int reply_no_silence(const ControlDesk *desk, const ControlRequest *reque
         if (!request->check)
                 return control_reply_say(ret, MHD_HTTP_NOT_FOUND,
                                          "there is no silence %" PRIu32
-                                         "; /health shows those of each check as \"silenced\"",
+                                         "; /health/silences lists them",
                                          request->id);
         for (size_t i = 0; i < table->n_items; i++)
                 patterns[i] = table->items[i].pattern;
         nearest = string_nearest(request->check, patterns);
         return control_reply_say(ret, MHD_HTTP_NOT_FOUND,
-                                 "there is no silence for \"%s\" as it was written%s%s%s; /health "
-                                 "shows those of each check as \"silenced\"",
+                                 "there is no silence for \"%s\" as it was written%s%s%s; "
+                                 "/health/silences lists them",
                                  request->check, nearest ? "; did you mean \"" : "",
                                  nearest ? nearest : "", nearest ? "\"?" : "");
 }

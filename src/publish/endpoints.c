@@ -11,54 +11,13 @@
 #include "base/json-writer.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "publish/routes.h"
 #include "report/health-ietf.h"
-#include "report/history-json.h"
 
 #define JSON_MEDIA_TYPE    "application/json"
 #define CACHE_SLOTS        64
-#define CACHE_USEC         USEC_PER_SEC /* so old may "age" and "timestamp" be */
-#define LIVE_CACHE_USEC    (100 * USEC_PER_MSEC)
 #define ETAG_SIZE          64
 #define CACHE_CONTROL_SIZE 48
-
-/* Above it, application/health+json for all checks is the status alone: it is four times as long.
- */
-#define IETF_DETAILED_MAX  1000
-
-/* A body and what the headers are made from. */
-typedef struct Rendering {
-        unsigned status;
-        char *text;
-        size_t length;
-        uint64_t statuses;  /* hash of what time alone changes: statuses, silences, windows */
-        uint64_t next_usec; /* the first run that is due among the checks shown; 0: none */
-        bool imminent;      /* a check runs now: its result may come any moment */
-} Rendering;
-
-/* What a request names besides its route. */
-typedef struct Asked {
-        const char *name;    /* the rest of the path, or the argument that stands for it; or NULL */
-        uint64_t since_usec; /* ?since=, realtime; 0: none */
-        bool exclude_quiet;  /* ?exclude=silenced */
-        bool ietf;           /* Accept: application/health+json */
-} Asked;
-
-/*
- * Renders the answer. Returns 0, -ENOENT if there is nothing of that name, -EACCES if it is not
- * for readers who may not see details, or -ENOMEM.
- */
-typedef int (*RouteRenderer)(const HealthView *view, const Asked *asked, bool details,
-                             uint64_t now_usec, Rendering *ret);
-
-typedef struct Route {
-        const char *path;        /* the whole path, or its beginning if it ends in "/" */
-        const char *placeholder; /* what stands for the rest, or the arguments: "?check=NAME" */
-        RouteRenderer render;
-        Refusal unknown_name; /* the answer to -ENOENT */
-        uint64_t cache_usec;  /* how long one rendering serves */
-        bool volatile_state;  /* says only that the loop turns: no ETag, never kept by clients */
-        bool has_ietf;        /* also as application/health+json */
-} Route;
 
 typedef struct CacheSlot {
         char *path;
@@ -79,137 +38,6 @@ struct Endpoints {
         CacheSlot uncached; /* the last answer to a request with arguments, or to an order */
         ControlHandler on_control;
         void *control_userdata;
-};
-
-/* What changes with time alone is noted. */
-static void rendering_note_check(Rendering *rendering, const HealthView *view, const Check *check,
-                                 uint64_t now_usec) {
-        bool quiet = health_is_quiet(view, check, now_realtime_usec(), NULL);
-        uint8_t status = (uint8_t) (check_status(check, now_usec) << 1 | quiet);
-        uint64_t next_usec = check_next_usec(check);
-
-        rendering->statuses = hash_add(rendering->statuses, &status, sizeof(status));
-        if (check->running)
-                rendering->imminent = true;
-        else if (next_usec > 0 && (rendering->next_usec == 0 || next_usec < rendering->next_usec))
-                rendering->next_usec = next_usec;
-}
-
-static void rendering_note_group(Rendering *rendering, const HealthView *view, const char *group,
-                                 uint64_t now_usec) {
-        for (size_t i = 0; i < view->checks.n_items; i++)
-                if (check_in_group(view->checks.items[i], group))
-                        rendering_note_check(rendering, view, view->checks.items[i], now_usec);
-}
-
-static unsigned status_to_http(Status status) {
-        return health_is_ok(status) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
-}
-
-/*
- * The view without the checks of whose failures nobody is to be told, if that is asked for. Valid
- * as long as the view; *ret_items is to be freed.
- */
-static int view_for(const HealthView *view, const Asked *asked, HealthView *ret,
-                    Check ***ret_items) {
-        uint64_t realtime_usec = now_realtime_usec();
-        Check **items;
-
-        *ret = *view;
-        if (!asked->exclude_quiet)
-                return 0;
-        items = calloc(view->checks.n_items + 1, sizeof(Check *));
-        if (!items)
-                return -ENOMEM;
-        ret->checks = (CheckSet){ .items = items };
-        for (size_t i = 0; i < view->checks.n_items; i++)
-                if (!health_is_quiet(view, view->checks.items[i], realtime_usec, NULL))
-                        items[ret->checks.n_items++] = view->checks.items[i];
-        *ret_items = items;
-        return 0;
-}
-
-static int render_group(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
-                        Rendering *ret) {
-        _cleanup_free_ Check **items = NULL;
-        const char *name = asked->name;
-        HealthView shown;
-        int r;
-
-        if (name && !check_set_has_group(&view->checks, name))
-                return -ENOENT;
-        r = view_for(view, asked, &shown, &items);
-        if (r < 0)
-                return r;
-        ret->status = status_to_http(check_set_status(&shown.checks, name, now_usec));
-        rendering_note_group(ret, &shown, name, now_usec);
-        if (asked->ietf)
-                return health_ietf_overall(&shown, name,
-                                           details && shown.checks.n_items <= IETF_DETAILED_MAX,
-                                           now_usec, &ret->text, &ret->length);
-        return health_json_overall(&shown, name, details, now_usec, &ret->text, &ret->length);
-}
-
-static int render_check(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
-                        Rendering *ret) {
-        const Check *check = check_set_find(&view->checks, asked->name);
-
-        if (!check)
-                return -ENOENT;
-        ret->status = status_to_http(check_status(check, now_usec));
-        rendering_note_check(ret, view, check, now_usec);
-        if (asked->ietf)
-                return health_ietf_check(view, check, details, now_usec, &ret->text, &ret->length);
-        return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
-}
-
-static int render_ready(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
-                        Rendering *ret) {
-        _cleanup_free_ Check **items = NULL;
-        HealthView shown;
-        int r;
-
-        (void) details;
-        r = view_for(view, asked, &shown, &items);
-        if (r < 0)
-                return r;
-        ret->status = status_to_http(check_set_status(&shown.checks, NULL, now_usec));
-        rendering_note_group(ret, &shown, NULL, now_usec);
-        return health_json_ready(&shown, now_usec, &ret->text, &ret->length);
-}
-
-static int render_live(const HealthView *view, const Asked *asked, bool details, uint64_t now_usec,
-                       Rendering *ret) {
-        (void) view;
-        (void) asked;
-        (void) details;
-        (void) now_usec;
-        ret->status = MHD_HTTP_OK;
-        return health_json_live(&ret->text, &ret->length);
-}
-
-static int render_history(const HealthView *view, const Asked *asked, bool details,
-                          uint64_t now_usec, Rendering *ret) {
-        const Check *check = asked->name ? check_set_find(&view->checks, asked->name) : NULL;
-
-        (void) now_usec;
-        if (!details)
-                return -EACCES;
-        if (!check || !check->history)
-                return -ENOENT;
-        ret->status = MHD_HTTP_OK;
-        return history_json_render(asked->name, check->history, asked->since_usec,
-                                   now_realtime_usec(), &ret->text, &ret->length);
-}
-
-static const Route routes[] = {
-        { "/health", NULL, render_group, _REFUSAL_MAX, CACHE_USEC, false, true },
-        { "/health/live", NULL, render_live, _REFUSAL_MAX, LIVE_CACHE_USEC, true, false },
-        { "/health/ready", NULL, render_ready, _REFUSAL_MAX, CACHE_USEC, false, false },
-        { "/health/history", "?check=NAME[&since=SECONDS]", render_history, REFUSAL_NO_SUCH_CHECK,
-          0, true, false },
-        { "/health/checks/", "NAME", render_check, REFUSAL_NO_SUCH_CHECK, CACHE_USEC, false, true },
-        { "/health/groups/", "NAME", render_group, REFUSAL_NO_SUCH_GROUP, CACHE_USEC, false, true },
 };
 
 typedef struct RefusalText {
@@ -302,14 +130,16 @@ DEFINE_CLEANUP(Endpoints, endpoints_free)
 
 static int no_such_path_new(struct MHD_Response **ret) {
         _cleanup_(json_writer_done) JsonWriter json = {};
-        size_t length;
+        const Route *routes;
+        size_t length, n;
         char *text;
         int r;
 
+        routes = route_list(&n);
         json_object_begin(&json, NULL);
         json_add_string(&json, "detail", "nothing is served under this path");
         json_array_begin(&json, "endpoints");
-        for (size_t i = 0; i < ELEMENTS(routes); i++) {
+        for (size_t i = 0; i < n; i++) {
                 _cleanup_free_ char *path = NULL;
 
                 r = string_printf(&path, "%s%s", routes[i].path,
@@ -369,22 +199,6 @@ void endpoints_set_closing(Endpoints *endpoints) {
         for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
                 response_set_closing(endpoints->refusals[i]);
         response_set_closing(endpoints->no_such_path);
-}
-
-static bool route_takes_rest(const Route *route) {
-        return route->placeholder && *route->placeholder != '?';
-}
-
-static const Route *route_find(const char *path, const char **ret_name) {
-        for (size_t i = 0; i < ELEMENTS(routes); i++) {
-                const char *rest = string_after_prefix(path, routes[i].path);
-
-                if (!rest || (route_takes_rest(&routes[i]) ? !*rest : *rest != '\0'))
-                        continue;
-                *ret_name = route_takes_rest(&routes[i]) ? rest : NULL;
-                return &routes[i];
-        }
-        return NULL;
 }
 
 /*
@@ -515,7 +329,7 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                 return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path };
         if (!is_reading(method))
                 return endpoints_refuse(endpoints, REFUSAL_METHOD);
-        if (route->placeholder && *route->placeholder == '?') {
+        if (route_takes_arguments(route)) {
                 read_arguments(connection, &asked);
                 slot = &endpoints->uncached;
         }
@@ -523,7 +337,9 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
         if (r < 0) {
                 cache_slot_done(&fresh);
                 if (r == -ENOENT)
-                        return endpoints_refuse(endpoints, route->unknown_name);
+                        return endpoints_refuse(endpoints, route->names_group
+                                                                           ? REFUSAL_NO_SUCH_GROUP
+                                                                           : REFUSAL_NO_SUCH_CHECK);
                 return r == -EACCES ? endpoints_refuse(endpoints, REFUSAL_DETAILS) : (Answer){};
         }
         cache_slot_done(slot);

@@ -73,6 +73,27 @@ def test_a_silence_is_shown_told_and_ended(idle):
     assert status == 404 and "no silence" in reply["detail"]
 
 
+def test_silences_are_listed(idle):
+    assert idle.get("/health/silences").json["silences"] == []
+    begin = time.time()
+    ask(idle, "silence", SILENCE)
+    ask(idle, "silence", SILENCE | {"check": "s*", "duration": "1s"})
+    answer = idle.get("/health/silences")
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    first, second = answer.json["silences"]
+    assert list(first) == ["id", "check", "reason", "author", "since", "until"]
+    assert (first["id"], first["check"], first["reason"]) == (1, "self", "ticket 42")
+    assert first["author"] == ("root" if os.geteuid() == 0 else f"uid {os.geteuid()}")
+    assert begin - 1 < first["since"] < time.time() + 1
+    assert abs(first["until"] - first["since"] - 7200) < 0.001
+    assert (second["id"], second["check"]) == (2, "s*")
+    # Gone when their time is over, and when they are ended.
+    wait_until("the second one is over",
+               lambda: [one["id"] for one in idle.get("/health/silences").json["silences"]] == [1])
+    ask(idle, "unsilence", {"id": 1})
+    assert idle.get("/health/silences").json["silences"] == []
+
+
 def test_a_silence_ends_by_itself(idle):
     assert ask(idle, "silence", SILENCE | {"check": "s*", "duration": "1s"})[0] == 200
     assert "silenced" in idle.check("self")

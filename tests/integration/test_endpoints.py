@@ -22,8 +22,8 @@ PASSING = "[Check]\nType=application\nInterval={interval}\nGroups=own web\n"
 FAILING = "[Check]\nType=application\nInterval={interval}\nFailAfter=1\nRequired={required}\n" \
           "Groups=bad\nUnhealthyWhen=open_fds > 0\n"
 ENDPOINTS = ["/health", "/health/live", "/health/ready",
-             "/health/history?check=NAME[&since=SECONDS]", "/health/checks/NAME",
-             "/health/groups/NAME"]
+             "/health/history?check=NAME[&since=SECONDS]", "/health/silences",
+             "/health/checks/NAME", "/health/groups/NAME"]
 
 
 def started(daemon, interval="1h", **options):
@@ -317,6 +317,8 @@ def test_details_never(daemon):
         assert not answer.headers["cache-control"].startswith("private")
         assert daemon.get("/health/checks/self", via=via).json["checks"] == {
             "self": {"status": "healthy"}}
+        answer = daemon.get("/health/silences", via=via)
+        assert (answer.status, list(answer.json)) == (403, ["detail"])
 
 
 @pytest.mark.parametrize("policy, detailed", [("local", False), ("always", True)])
