@@ -14,34 +14,21 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
-#include "io/http-request.h"
 #include "io/http-url.h"
 #include "io/json-pointer.h"
+#include "probe/http-keys.h"
 
 #define BODY_MAX       (1024 * 1024)
-#define HEADERS_MAX    (64 * 1024)
-#define REDIRECTS_MAX  20
 #define MATCH_TEXT_MAX 256
 
-/* In the order of HttpVersion. */
-static const char *const http_versions[] = { "default", "1.1", "2", NULL };
-
 typedef struct HttpProbe {
-        char *url;
+        HttpKeys http;
         char *method;
-        StringList headers;
         char *body;
         StringList json; /* prepared: the ":" after the name is a NUL */
         char *body_match;
-        char *username, *password, *token;
-        unsigned follow_redirects;
-        char *socket_path;
-        char *ca_file, *certificate, *key;
-        HttpVersion version;
-        ConnectionMode connection;
 
-        CURLU *target; /* URL= without user information */
-        char *shown;   /* for people: "GET http://db1:8080/health" */
+        char *shown; /* for people: "GET http://db1:8080/health" */
         regex_t regex;
         bool has_regex;
 
@@ -51,42 +38,12 @@ typedef struct HttpProbe {
 
 /* ---- configuration ---- */
 
-static const ConfigRange redirects_range = { 0, REDIRECTS_MAX };
-
-static int http_parse_header(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        size_t length = strcspn(value, ": \t");
-        int r;
-
-        if (!*value || (length > 0 && value[length] == ':'))
-                return config_parse_lines(key, value, field, ret_why);
-        r = string_replace(ret_why, "it must be written as Header=Name: value");
-        return r < 0 ? r : -EINVAL;
-}
-
 static const ConfigKey http_keys[] = {
-        { "URL", config_parse_string, offsetof(HttpProbe, url) },
+        HTTP_KEYS(HttpProbe, http),
         { "Method", config_parse_string, offsetof(HttpProbe, method) },
-        { "Header", http_parse_header, offsetof(HttpProbe, headers),
-          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_CREDENTIAL },
         { "Body", config_parse_string, offsetof(HttpProbe, body), .flags = CONFIG_CREDENTIAL },
         { "Json", config_parse_lines, offsetof(HttpProbe, json) },
         { "BodyMatch", config_parse_string, offsetof(HttpProbe, body_match) },
-        { "Username", config_parse_string, offsetof(HttpProbe, username),
-          .flags = CONFIG_CREDENTIAL },
-        { "Password", config_parse_string, offsetof(HttpProbe, password),
-          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
-        { "Token", config_parse_string, offsetof(HttpProbe, token),
-          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
-        { "FollowRedirects", config_parse_unsigned, offsetof(HttpProbe, follow_redirects),
-          .data = &redirects_range },
-        { "Socket", config_parse_path, offsetof(HttpProbe, socket_path) },
-        { "CAFile", config_parse_path, offsetof(HttpProbe, ca_file) },
-        { "Certificate", config_parse_path, offsetof(HttpProbe, certificate) },
-        { "Key", config_parse_path, offsetof(HttpProbe, key) },
-        { "HTTPVersion", config_parse_word_of, offsetof(HttpProbe, version),
-          .data = http_versions },
-        { "Connection", config_parse_word_of, offsetof(HttpProbe, connection),
-          .data = connection_mode_words },
         {},
 };
 
@@ -102,66 +59,8 @@ static const char *const http_detail_names[] = {
         "duration_ms",     NULL,
 };
 
-static int http_prepare_login(HttpProbe *probe, ProbeSetup *setup) {
-        _cleanup_free_ char *username = NULL;
-        char *password = NULL;
-        int r;
-
-        r = http_url_take_login(probe->target, setup->secrets, &username, &password);
-        if (r < 0 || !username)
-                return r;
-        if (probe->username || probe->password || probe->token) {
-                string_free_secret(password);
-                return probe_setup_refuse(setup, "URL",
-                                          "URL= has a user name or password, and Username=, "
-                                          "Password= or Token= too; give them once");
-        }
-        probe->username = TAKE_PTR(username);
-        probe->password = password;
-        return 0;
-}
-
-static int http_prepare_url(HttpProbe *probe, ProbeSetup *setup) {
-        int r;
-
-        if (!probe->url)
-                return probe_setup_refuse(
-                                setup, NULL,
-                                "URL= is missing; write URL=http://127.0.0.1:8080/health");
-        setup->key = "URL";
-        r = http_url_parse(probe->url, &setup->why, &probe->target);
-        return r < 0 ? r : http_prepare_login(probe, setup);
-}
-
-/* The value, and what follows a scheme word such as Bearer in it. */
-static int header_add_secrets(const char *value, StringList *secrets) {
-        _cleanup_free_ char *copy = strdup(value);
-        char *text, *rest;
-        int r;
-
-        if (!copy)
-                return -ENOMEM;
-        text = string_strip(copy);
-        r = *text ? string_list_add(secrets, text) : 0;
-        rest = text;
-        while (isalnum((unsigned char) *rest) || *rest == '-' || *rest == '_')
-                rest++;
-        if (r >= 0 && rest > text && isspace((unsigned char) *rest))
-                r = string_list_add(secrets, string_strip(rest));
-        explicit_bzero(text, strlen(text));
-        return r;
-}
-
-static int http_prepare_headers(HttpProbe *probe, ProbeSetup *setup) {
-        int r;
-
-        for (size_t i = 0; probe->headers && probe->headers[i]; i++) {
-                const char *colon = strchr(probe->headers[i], ':');
-                r = header_add_secrets(colon + 1, setup->secrets);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+static int http_prepare_keys(HttpProbe *probe, ProbeSetup *setup) {
+        return http_keys_prepare(&probe->http, "http://127.0.0.1:8080/health", setup);
 }
 
 static int http_prepare_request(HttpProbe *probe, ProbeSetup *setup) {
@@ -181,14 +80,7 @@ static int http_prepare_request(HttpProbe *probe, ProbeSetup *setup) {
                         return probe_setup_refuse(
                                         setup, "Method",
                                         "Method= is a word in capitals, such as GET or HEAD");
-        if (probe->token && (probe->username || probe->password))
-                return probe_setup_refuse(setup, "Token",
-                                          "Token= and Username= or Password= exclude each other");
-        if (probe->password && !probe->username)
-                return probe_setup_refuse(setup, "Password", "Password= needs Username=");
-        if (probe->key && !probe->certificate)
-                return probe_setup_refuse(setup, "Key", "Key= needs Certificate=");
-        r = http_url_format_shown(probe->target, &shown);
+        r = http_url_format_shown(probe->http.target, &shown);
         return r < 0 ? r : string_printf(&probe->shown, "%s %s", probe->method, shown);
 }
 
@@ -237,8 +129,10 @@ static int http_prepare_match(HttpProbe *probe, ProbeSetup *setup) {
 
 static int http_prepare(void *instance, ProbeSetup *setup) {
         static int (*const steps[])(HttpProbe *, ProbeSetup *) = {
-                http_prepare_url,  http_prepare_headers, http_prepare_request,
-                http_prepare_json, http_prepare_match,
+                http_prepare_keys,
+                http_prepare_request,
+                http_prepare_json,
+                http_prepare_match,
         };
         int r;
 
@@ -356,26 +250,14 @@ static void http_on_done(const HttpResult *result, void *userdata) {
 }
 
 static int http_make_request(HttpProbe *probe, Runtime *runtime) {
-        const HttpRequestSettings settings = {
-                .url = probe->target,
+        HttpRequestSettings settings = {
                 .method = probe->method,
-                .headers = probe->headers,
                 .body = probe->body,
-                .username = probe->username,
-                .password = probe->password,
-                .token = probe->token,
-                .socket_path = probe->socket_path,
-                .ca_file = probe->ca_file,
-                .certificate = probe->certificate,
-                .key = probe->key,
-                .version = probe->version,
-                .persistent = probe->connection == CONNECTION_PERSISTENT,
-                .redirects_max = probe->follow_redirects,
-                .headers_max = HEADERS_MAX,
                 .body_max = BODY_MAX,
                 .keep_body = probe->json || probe->has_regex,
         };
 
+        http_keys_apply(&probe->http, &settings);
         return http_request_new(runtime, &settings, http_on_done, probe, &probe->request);
 }
 
@@ -407,25 +289,14 @@ static void http_done(void *instance) {
         HttpProbe *probe = instance;
 
         http_request_free(probe->request);
-        curl_url_cleanup(probe->target);
         if (probe->has_regex)
                 regfree(&probe->regex);
-        for (size_t i = 0; probe->headers && probe->headers[i]; i++)
-                explicit_bzero(probe->headers[i], strlen(probe->headers[i]));
-        string_list_free(probe->headers);
         string_list_free(probe->json);
-        string_free_secret(probe->url);
         string_free_secret(probe->body);
-        string_free_secret(probe->password);
-        string_free_secret(probe->token);
-        free(probe->username);
         free(probe->method);
         free(probe->body_match);
-        free(probe->socket_path);
-        free(probe->ca_file);
-        free(probe->certificate);
-        free(probe->key);
         free(probe->shown);
+        http_keys_done(&probe->http);
 }
 
 const ProbeType http_probe = {
