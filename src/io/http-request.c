@@ -206,6 +206,8 @@ static size_t request_on_body(char *data, size_t size, size_t n, void *userdata)
                 return 0;
         if (request->settings.keep_body)
                 text_buffer_add(&request->received, data, size * n);
+        if (request->settings.on_body)
+                request->settings.on_body(data, size * n, request->userdata);
         return size * n;
 }
 
@@ -431,6 +433,8 @@ static int request_send(HttpRequest *request, const ResolvedAddress *address) {
         request->body_size = request->header_size = 0;
         request->is_securing = false;
         text_buffer_done(&request->received);
+        if (request->settings.on_body)
+                request->settings.on_body(NULL, 0, request->userdata);
         if (!request_is_set_up(request, address))
                 r = request_set_up(request, address);
         request->is_reusable = false;

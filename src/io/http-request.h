@@ -22,6 +22,13 @@ typedef enum HttpVersion {
         HTTP_VERSION_2, /* without TLS: spoken at once */
 } HttpVersion;
 
+/*
+ * A piece of a body, for who reads what is too large to keep. data NULL: an answer begins, and
+ * what came of an earlier one (a redirect, another address) counts no more. Must not touch the
+ * request.
+ */
+typedef void (*HttpBodyHandler)(const char *data, size_t length, void *userdata);
+
 /**
  * struct HttpRequestSettings - What to ask whom, and how much of an answer to take.
  * @url: by http_url_parse(), without user information
@@ -39,6 +46,7 @@ typedef enum HttpVersion {
  * @headers_max: bytes of an answer's headers, interim ones included; more make it fail
  * @body_max: bytes of the body; more make it fail
  * @keep_body: hand the body over; false: only count its bytes
+ * @on_body: is given the body piece by piece as it comes, whatever the status is; NULL for none
  *
  * Everything is borrowed and stays as it is until the request is freed.
  */
@@ -55,6 +63,7 @@ typedef struct HttpRequestSettings {
         unsigned redirects_max;
         size_t headers_max, body_max;
         bool keep_body;
+        HttpBodyHandler on_body; /* gets the userdata of http_request_new() */
 } HttpRequestSettings;
 
 /*
