@@ -8,15 +8,19 @@ server that hangs for a second meets all the requests of that second.
 
     kill PID   SIGKILL, at a moment when no answer is under way: what a server had begun to answer
                when it was killed is lost, and nobody could help that
+    kill-now PID
+               SIGKILL, at a random moment
     stop       the end
 """
 
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
+import threading
 import time
 
 
@@ -63,11 +67,12 @@ async def main(rate, path, addresses):
     while True:
         if order.done():
             words = (await order).split()
-            if not words or words[0] != "kill":
+            if not words or words[0] == "stop":
                 break
-            if tasks:
+            if tasks and words[0] == "kill":
                 await asyncio.wait(tasks)
-            os.kill(int(words[1]), signal.SIGKILL)
+            delay = 0 if words[0] == "kill" else random.uniform(0, 1 / rate)
+            threading.Timer(delay, os.kill, (int(words[1]), signal.SIGKILL)).start()
             order = loop.run_in_executor(None, sys.stdin.readline)
         for address in addresses:
             task = asyncio.create_task(timed(address, path, results))

@@ -228,6 +228,18 @@ def test_no_request_fails_through_sigkill(machine):
     assert result["failed"] == 0 and result["per_second"] > 300, result
 
 
+def test_sigkill_at_any_moment_loses_no_more_than_the_request_under_way(machine):
+    kills = 5
+    machine.configure({"redis": REDIS})
+    with steady_client(machine) as (result, order):
+        for _ in range(kills):
+            pid = main_pid(machine)
+            order(f"kill-now {machine.host_pid(pid)}")
+            wait_until("another process", lambda: main_pid(machine) not in (0, pid), timeout=20)
+            time.sleep(0.5)
+    assert result["failed"] <= kills and result["per_second"] > 300, result
+
+
 def test_stop_is_clean(machine):
     machine.configure({"redis": REDIS})
     cursor = machine.cursor()
