@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,23 @@ char *string_strip(char *text) {
         while (length > 0 && isspace((unsigned char) text[length - 1]))
                 text[--length] = '\0';
         return text;
+}
+
+bool string_parse_number(const char *text, double *ret, const char **ret_end) {
+        const char *last = text + strspn(text, "+-.0123456789eE");
+        double number;
+        char *end;
+
+        if (last == text)
+                return false;
+        number = strtod(text, &end);
+        /* Past its last digit: "0x1", "+inf". */
+        if (end == text || end > last || !isfinite(number) || (!ret_end && *end))
+                return false;
+        *ret = number;
+        if (ret_end)
+                *ret_end = end;
+        return true;
 }
 
 int string_replace(char **target, const char *text) {

@@ -20,6 +20,13 @@ const char *string_after_prefix(const char *text, const char *prefix);
 /* Removes white space at both ends, in place; returns the new start. */
 char *string_strip(char *text);
 
+/*
+ * Reads a decimal number: "85", "-1.5e3". What strtod() takes besides ("inf", "nan", hexadecimal,
+ * leading blanks) are words to whoever wrote them. ret_end: what follows it; NULL: nothing may.
+ * Returns whether it is one, and finite.
+ */
+bool string_parse_number(const char *text, double *ret, const char **ret_end);
+
 /* Replaces *target by a copy of text (NULL: empties it). Returns 0 or -ENOMEM. */
 int string_replace(char **target, const char *text);
 

@@ -81,15 +81,10 @@ int condition_add_names(const Condition *condition, StringList *names) {
 /* "85", "85%", "1.5G"; NAN if it is no number. */
 static double number_parse(const char *text) {
         static const char units[] = "KMGT";
-        const char *unit;
-        char *end;
+        const char *unit, *end;
         double number;
 
-        /* strtod() would also take "inf", "nan" and hexadecimal, which are words here. */
-        if (text[strspn(text, "+-.0123456789eEKMGT%")])
-                return NAN;
-        number = strtod(text, &end);
-        if (end == text)
+        if (!string_parse_number(text, &number, &end))
                 return NAN;
         if (*end == '%')
                 return end[1] ? NAN : number;

@@ -7,7 +7,6 @@
  */
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -333,7 +332,7 @@ static void sample_add_column(Sample *sample, const char *name, const PGresult *
         const char *value = PQgetvalue(result, 0, column);
         Oid type = PQftype(result, column);
         const Oid type_boolean = 16;
-        double number;
+        double number = 0;
 
         /*
          * NULL is no value, so the detail is left out: a condition on it then is an error, not a
@@ -341,10 +340,9 @@ static void sample_add_column(Sample *sample, const char *name, const PGresult *
          */
         if (PQgetisnull(result, 0, column) || sample_find(sample, name))
                 return;
-        number = column_is_number(type) ? strtod(value, NULL) : NAN;
         if (type == type_boolean)
                 sample_add_boolean(sample, name, *value == 't');
-        else if (isfinite(number))
+        else if (column_is_number(type) && string_parse_number(value, &number, NULL))
                 sample_add_number(sample, name, number);
         else
                 sample_add_string(sample, name, value);

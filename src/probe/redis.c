@@ -1,48 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Type=redis: PING, INFO and perhaps a command of the user's, sent in one go. hiredis only writes
- * and reads the protocol here; io/stream carries it, the same way over TCP, TLS and unix sockets.
- */
+/* Type=redis: PING, INFO and perhaps a command of the user's, sent in one go. */
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"
-#include "io/stream.h"
+#include "io/redis-session.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6379"
-#define DEFAULT_PORT    6379
+#define FIELD_SLOTS     256
 
-/* What one probe may be answered: an INFO is 5 KiB. */
-#define ANSWER_MAX      (1024 * 1024)
-#define ELEMENTS_MAX    65536
-#define STEPS_MAX       5
-
-/* hiredis changed its mind between 0.14 and 1.0. */
-#if HIREDIS_MAJOR < 1
-typedef int ElementCount;
-#else
-typedef size_t ElementCount;
-#endif
-
-#define FIELD_SLOTS 256
-
-typedef struct RedisProbe RedisProbe;
-
-/* One command of the pipeline and what its reply means. */
-typedef struct Step {
-        const char *name; /* for people */
-        /* Returns false if the probe has failed. */
-        bool (*on_reply)(RedisProbe *probe, const redisReply *reply);
-} Step;
-
-struct RedisProbe {
+typedef struct RedisProbe {
         char *address_text;
         char *username;
         char *password;
@@ -56,28 +29,15 @@ struct RedisProbe {
 
         /* Made by prepare(). */
         Address address;
-        StreamTarget target;
         StringList wanted;       /* fields of INFO */
         bool slots[FIELD_SLOTS]; /* by field_slot(): which fields may be looked at */
         bool wants_all;
-        Step steps[STEPS_MAX];
-        size_t n_steps, n_login_steps;
-        TextBuffer request; /* of all steps; a kept connection is logged in and skips those */
-        size_t login_length;
+        RedisSession *session;
 
-        /* The probe under way, or the kept connection. */
         Check *check;
-        Stream *stream;
-        redisReader *reader;
-        redisReplyObjectFunctions functions; /* hiredis's own, but for arrays */
-        const redisReplyObjectFunctions *hiredis_functions;
         Sample sample;
-        bool running, connected;
-        bool reused;   /* over a kept connection */
-        bool answered; /* the server said something in this probe */
-        size_t step, sent, received;
-        uint64_t started_usec, sent_usec;
-};
+        uint64_t sent_usec;
+} RedisProbe;
 
 static const ConfigRange database_range = { 0, INT32_MAX };
 
@@ -103,91 +63,13 @@ static const char default_fields[] =
                 "uptime_in_seconds redis_version master_link_status evicted_keys "
                 "rejected_connections rdb_last_bgsave_status";
 
-/* What to do about the errors people meet most; the first word of each is Redis's own class. */
-static const struct {
-        const char *prefix, *hint;
-} hints[] = {
-        { "NOAUTH", "set Password=, and Username= if the server has users" },
-        { "WRONGPASS", "check Username= and Password=" },
-        { "ERR invalid password", "check Password=" },
-        { "ERR AUTH <password> called without", "the server has no password: remove Password=" },
-        { "ERR Client sent AUTH, but no", "the server has no password: remove Password=" },
-        { "NOPERM", "allow it with ACL SETUSER" },
-        { "LOADING", "it answers when its data set is loaded" },
-        { "MISCONF", "it cannot save its data: look at its log and at the disk" },
-        { "MASTERDOWN", "its master does not answer" },
-        { "ERR DB index", "check Database=" },
-        { "ERR max number of clients", "raise maxclients, or find out who holds them" },
-};
-
-DEFINE_CLEANUP(void, freeReplyObject)
-
-static bool number_parse(const char *text, double *ret) {
-        double number;
-        char *end;
-
-        /* strtod() also takes "inf", "0x1" and leading blanks, which are no numbers to Redis. */
-        if (!*text || text[strspn(text, "+-.0123456789eE")])
+static bool probe_on_ping_reply(RedisProbe *probe, redisReply *reply) {
+        if (redis_session_refused(probe->session, reply))
                 return false;
-        number = strtod(text, &end);
-        if (*end || !isfinite(number))
-                return false;
-        *ret = number;
-        return true;
-}
-
-static void probe_close(RedisProbe *probe) {
-        probe->stream = stream_close(probe->stream);
-        if (probe->reader)
-                redisReaderFree(probe->reader);
-        probe->reader = NULL;
-        probe->connected = false;
-}
-
-/* A connection that has more to say than it was asked, or has ended, is not kept. */
-static bool probe_can_keep(RedisProbe *probe) {
-        char more;
-
-        return probe->connection == CONNECTION_PERSISTENT &&
-               probe->sample.result == SAMPLE_MEASURED &&
-               probe->reader->pos == probe->reader->len &&
-               stream_read(probe->stream, &more, sizeof(more)) == -EAGAIN;
-}
-
-static void probe_report(RedisProbe *probe) {
-        if (!probe_can_keep(probe))
-                probe_close(probe);
-        probe->running = false;
-        check_report(probe->check, &probe->sample);
-}
-
-/* An error reply. Redis never repeats a password in one. */
-static bool probe_refused(RedisProbe *probe, const redisReply *reply) {
-        const char *hint = NULL;
-
-        if (reply->type != REDIS_REPLY_ERROR)
-                return false;
-        for (size_t i = 0; !hint && i < ELEMENTS(hints); i++)
-                if (string_after_prefix(reply->str, hints[i].prefix))
-                        hint = hints[i].hint;
-        sample_fail(&probe->sample, "%s answered %s with: %s%s%s%s", stream_place(probe->stream),
-                    probe->steps[probe->step].name, string_strip(reply->str), hint ? " (" : "",
-                    hint ? hint : "", hint ? ")" : "");
-        return true;
-}
-
-static bool probe_on_login_reply(RedisProbe *probe, const redisReply *reply) {
-        return !probe_refused(probe, reply);
-}
-
-static bool probe_on_ping_reply(RedisProbe *probe, const redisReply *reply) {
-        if (probe_refused(probe, reply))
-                return false;
-        if (reply->type != REDIS_REPLY_STATUS || !string_equal(reply->str, "PONG")) {
-                sample_fail(&probe->sample, "%s did not answer PING with PONG: is it a Redis?",
-                            stream_place(probe->stream));
-                return false;
-        }
+        if (reply->type != REDIS_REPLY_STATUS || !string_equal(reply->str, "PONG"))
+                return redis_session_refuse(probe->session,
+                                            "%s did not answer PING with PONG: is it a Redis?",
+                                            redis_session_place(probe->session));
         sample_add_string(&probe->sample, "ping", "PONG");
         sample_add_number(&probe->sample, "ping_ms", time_since_ms(probe->sent_usec));
         return true;
@@ -200,7 +82,7 @@ static void probe_add_field(RedisProbe *probe, const char *name, char *value) {
         if (length > 1 && value[length - 1] == '%')
                 value[length - 1] = '\0';
         /* "7.0" is a version, not a number to compare with. */
-        if (!strstr(name, "version") && number_parse(value, &number)) {
+        if (!strstr(name, "version") && string_parse_number(value, &number, NULL)) {
                 sample_add_number(&probe->sample, name, number);
                 return;
         }
@@ -229,7 +111,8 @@ static void replication_take(Replication *replication, const char *name, const c
         double number;
 
         for (size_t i = 0; i < ELEMENTS(replication_fields); i++)
-                if (string_equal(name, replication_fields[i].name) && number_parse(value, &number))
+                if (string_equal(name, replication_fields[i].name) &&
+                    string_parse_number(value, &number, NULL))
                         *(double *) (void *) ((char *) replication +
                                               replication_fields[i].offset) = number;
         if (string_equal(name, "role"))
@@ -266,7 +149,7 @@ static bool probe_may_want(const RedisProbe *probe, const char *name, size_t len
         return probe->wants_all || *name == 's' || probe->slots[field_slot(name, length)];
 }
 
-static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
+static bool probe_on_info_reply(RedisProbe *probe, redisReply *reply) {
         Replication replication = { .last_io = -1, .down_since = -1 };
         char *line, *next, *end, *value;
 
@@ -276,13 +159,12 @@ static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
          */
         if (reply->type == REDIS_REPLY_ERROR && string_after_prefix(reply->str, "NOPERM"))
                 return true;
-        if (probe_refused(probe, reply))
+        if (redis_session_refused(probe->session, reply))
                 return false;
-        if (reply->type != REDIS_REPLY_STRING) {
-                sample_fail(&probe->sample, "%s did not answer INFO with text: is it a Redis?",
-                            stream_place(probe->stream));
-                return false;
-        }
+        if (reply->type != REDIS_REPLY_STRING)
+                return redis_session_refuse(probe->session,
+                                            "%s did not answer INFO with text: is it a Redis?",
+                                            redis_session_place(probe->session));
         for (line = reply->str; *line; line = next) {
                 end = strchrnul(line, '\n');
                 next = *end ? end + 1 : end;
@@ -301,285 +183,94 @@ static bool probe_on_info_reply(RedisProbe *probe, const redisReply *reply) {
 }
 
 /* A list becomes its length; no value (nil) leaves the detail out. */
-static bool probe_on_command_reply(RedisProbe *probe, const redisReply *reply) {
+static bool probe_on_command_reply(RedisProbe *probe, redisReply *reply) {
         double number;
 
-        if (probe_refused(probe, reply))
+        if (redis_session_refused(probe->session, reply))
                 return false;
         if (reply->type == REDIS_REPLY_INTEGER)
                 sample_add_number(&probe->sample, "reply", (double) reply->integer);
         else if (reply->type == REDIS_REPLY_ARRAY)
                 sample_add_number(&probe->sample, "reply", (double) reply->elements);
-        else if (reply->type != REDIS_REPLY_NIL && number_parse(reply->str, &number))
+        else if (reply->str && string_parse_number(reply->str, &number, NULL))
                 sample_add_number(&probe->sample, "reply", number);
-        else if (reply->type != REDIS_REPLY_NIL)
+        else if (reply->str)
                 sample_add_string(&probe->sample, "reply", reply->str);
         return true;
 }
 
-static int probe_open(RedisProbe *probe);
+static void probe_on_connected(RedisSession *session, double connect_ms, void *userdata) {
+        RedisProbe *probe = userdata;
 
-static void probe_fail_internal(RedisProbe *probe, int error) {
-        sample_fail_internal(&probe->sample, "cannot probe Redis: %s", strerror(-error));
-        probe_report(probe);
-}
-
-/* error: 0 for the end of the stream. */
-static void probe_lost(RedisProbe *probe, int error) {
-        int r;
-
-        if (probe->reused && !probe->answered) {
-                /* The kept connection died unseen, which is no verdict yet: once more, fresh. */
-                probe_close(probe);
-                sample_reset(&probe->sample);
-                r = probe_open(probe);
-                if (r < 0)
-                        probe_fail_internal(probe, r);
-                return;
-        }
-        sample_fail(&probe->sample, "%s closed the connection instead of answering %s%s%s%s",
-                    stream_place(probe->stream), probe->steps[probe->step].name, error ? ": " : "",
-                    error ? strerror(-error) : "",
-                    probe->answered || probe->target.tls || probe->target.path
-                                    ? ""
-                                    : " (if it speaks TLS there, set TLS=yes)");
-        probe_report(probe);
-}
-
-static void probe_write(RedisProbe *probe) {
-        while (probe->sent < probe->request.length) {
-                ssize_t n = stream_write(probe->stream, probe->request.text + probe->sent,
-                                         probe->request.length - probe->sent);
-                if (n == 0 || n == -EAGAIN)
-                        return;
-                /* What the server said before it closed is the better reason: reading tells. */
-                probe->sent = n < 0 ? probe->request.length : probe->sent + (size_t) n;
-        }
-}
-
-/* Takes the replies that are complete. Returns false if the probe has been reported. */
-static bool probe_take_replies(RedisProbe *probe) {
-        while (probe->step < probe->n_steps) {
-                _cleanup_(freeReplyObjectp) void *reply = NULL;
-
-                if (redisReaderGetReply(probe->reader, &reply) != REDIS_OK) {
-                        sample_fail(&probe->sample, "%s does not speak Redis's protocol: %s",
-                                    stream_place(probe->stream),
-                                    probe->reader->err == REDIS_ERR_OOM ? "a reply is too large"
-                                                                        : probe->reader->errstr);
-                        probe_report(probe);
-                        return false;
-                }
-                if (!reply)
-                        return true;
-                probe->answered = true;
-                if (!probe->steps[probe->step].on_reply(probe, reply))
-                        break;
-                probe->step++;
-        }
-        probe_report(probe);
-        return false;
-}
-
-static void probe_read(RedisProbe *probe) {
-        char buffer[16 * 1024];
-
-        for (;;) {
-                ssize_t n = stream_read(probe->stream, buffer, sizeof(buffer));
-                if (n == -EAGAIN)
-                        return;
-                if (n <= 0) {
-                        probe_lost(probe, (int) n);
-                        return;
-                }
-                probe->received += (size_t) n;
-                if (probe->received > ANSWER_MAX) {
-                        sample_fail(&probe->sample, "%s answered %s with more than 1 MiB",
-                                    stream_place(probe->stream), probe->steps[probe->step].name);
-                        probe_report(probe);
-                        return;
-                }
-                if (redisReaderFeed(probe->reader, buffer, (size_t) n) != REDIS_OK) {
-                        probe_fail_internal(probe, -ENOMEM);
-                        return;
-                }
-                if (!probe_take_replies(probe))
-                        return;
-        }
-}
-
-static void probe_begin(RedisProbe *probe, double connect_ms) {
+        (void) session;
         sample_add_boolean(&probe->sample, "connected", true);
         sample_add_number(&probe->sample, "connect_ms", connect_ms);
         probe->sent_usec = now_monotonic_usec();
-        probe_write(probe);
 }
 
-/* The kept connection speaks up by itself: that is its end, or nothing to build on. */
-static void probe_on_idle(RedisProbe *probe) {
-        char more;
+typedef bool (*ReplyHandler)(RedisProbe *probe, redisReply *reply);
 
-        if (stream_read(probe->stream, &more, sizeof(more)) == -EAGAIN)
-                return;
-        probe_close(probe);
+/* In the order prepare_session() adds the commands. */
+static const ReplyHandler reply_handlers[] = {
+        probe_on_ping_reply,
+        probe_on_info_reply,
+        probe_on_command_reply,
+};
+
+static bool probe_on_reply(RedisSession *session, size_t command, redisReply *reply,
+                           void *userdata) {
+        (void) session;
+        return reply_handlers[command](userdata, reply);
+}
+
+static void sample_take_result(Sample *sample, const RedisResult *result) {
+        if (!result->connected)
+                sample_add_boolean(sample, "connected", false);
+        if (result->outcome == REDIS_FAILED)
+                sample_fail(sample, "%s", result->error);
+        else if (result->outcome == REDIS_FAILED_INTERNALLY)
+                sample_fail_internal(sample, "%s", result->error);
+}
+
+static void probe_on_done(RedisSession *session, const RedisResult *result, void *userdata) {
+        RedisProbe *probe = userdata;
+
+        (void) session;
+        sample_take_result(&probe->sample, result);
+        check_report(probe->check, &probe->sample);
+}
+
+static void probe_on_lost(RedisSession *session, void *userdata) {
+        RedisProbe *probe = userdata;
+
+        (void) session;
         check_run_soon(probe->check);
 }
 
-static void probe_on_event(Stream *stream, StreamEvent event, void *userdata) {
-        RedisProbe *probe = userdata;
-
-        if (!probe->running) {
-                probe_on_idle(probe);
-                return;
-        }
-        switch (event) {
-        case STREAM_CONNECTED:
-                probe->connected = true;
-                probe_begin(probe, time_since_ms(probe->started_usec));
-                return;
-        case STREAM_READABLE:
-                probe_read(probe);
-                return;
-        case STREAM_WRITABLE:
-                probe_write(probe);
-                return;
-        case STREAM_FAILED:
-                sample_add_boolean(&probe->sample, "connected", false);
-                if (stream_failed_internally(stream))
-                        sample_fail_internal(&probe->sample, "%s", stream_error(stream));
-                else
-                        sample_fail(&probe->sample, "%s", stream_error(stream));
-                probe_report(probe);
-                return;
-        }
-}
-
-/* hiredis allocates what a header announces, and clearing "*2147483647" away takes seconds. */
-static void *reply_create_array(const redisReadTask *task, ElementCount n_elements) {
-        const RedisProbe *probe = task->privdata;
-
-        if (n_elements > ELEMENTS_MAX)
-                return NULL;
-        return probe->hiredis_functions->createArray(task, n_elements);
-}
-
-static int probe_open(RedisProbe *probe) {
-        int r;
-
-        probe->reused = false;
-        probe->step = 0;
-        probe->sent = 0;
-        probe->received = 0;
-        probe->reader = redisReaderCreate();
-        if (!probe->reader)
-                return -ENOMEM;
-        probe->hiredis_functions = probe->reader->fn;
-        probe->functions = *probe->reader->fn;
-        probe->functions.createArray = reply_create_array;
-        probe->reader->fn = &probe->functions;
-        probe->reader->privdata = probe;
-        r = stream_open(probe->check->runtime, &probe->target, probe_on_event, probe,
-                        &probe->stream);
-        if (r < 0)
-                probe_close(probe);
-        return r;
-}
+static const RedisHandlers session_handlers = {
+        .on_connected = probe_on_connected,
+        .on_reply = probe_on_reply,
+        .on_done = probe_on_done,
+        .on_lost = probe_on_lost,
+};
 
 static int redis_start(void *instance, Check *check) {
         RedisProbe *probe = instance;
-        int r;
 
         probe->check = check;
-        probe->started_usec = now_monotonic_usec();
-        probe->answered = false;
         sample_reset(&probe->sample);
-        if (!probe->stream) {
-                r = probe_open(probe);
-                if (r < 0)
-                        return r;
-                probe->running = true;
-                return 0;
-        }
-        probe->running = true;
-        probe->reused = true;
-        probe->step = probe->n_login_steps;
-        probe->sent = probe->login_length;
-        probe->received = 0;
-        /* connect_ms is 0 over a kept connection: there was nothing to wait for. */
-        probe_begin(probe, 0);
-        return 0;
+        return redis_session_start(probe->session, check->runtime);
 }
 
 static void redis_cancel(void *instance, Sample *sample) {
         RedisProbe *probe = instance;
         Sample known = probe->sample;
+        RedisResult result;
 
         probe->sample = *sample;
         *sample = known;
-        if (probe->connected)
-                sample_fail(sample, "no answer from %s to %s", stream_place(probe->stream),
-                            probe->steps[probe->step].name);
-        else {
-                sample_add_boolean(sample, "connected", false);
-                sample_fail(sample, "%s", stream_stage(probe->stream));
-        }
-        probe_close(probe);
-        probe->running = false;
-}
-
-static int step_add(RedisProbe *probe, const Step *step, int argc, const char **argv) {
-        char *text = NULL;
-        int length = redisFormatCommandArgv(&text, argc, argv, NULL);
-
-        if (length < 0)
-                return -ENOMEM;
-        text_buffer_add(&probe->request, text, (size_t) length);
-        explicit_bzero(text, (size_t) length);
-        redisFreeCommand(text);
-        probe->steps[probe->n_steps++] = *step;
-        return probe->request.failed ? -ENOMEM : 0;
-}
-
-static int prepare_login(RedisProbe *probe) {
-        const char *argv[] = { "AUTH", probe->username, probe->password };
-        char database[16];
-        int r;
-
-        if (probe->password) {
-                /* Servers before 6 know no user names: leave the word out if none is set. */
-                if (!probe->username)
-                        argv[1] = probe->password;
-                r = step_add(probe, &(Step){ "AUTH", probe_on_login_reply },
-                             probe->username ? 3 : 2, argv);
-                if (r < 0)
-                        return r;
-        }
-        if (probe->database > 0) {
-                snprintf(database, sizeof(database), "%u", probe->database);
-                r = step_add(probe, &(Step){ "SELECT", probe_on_login_reply }, 2,
-                             (const char *[]){ "SELECT", database });
-                if (r < 0)
-                        return r;
-        }
-        probe->n_login_steps = probe->n_steps;
-        probe->login_length = probe->request.length;
-        return 0;
-}
-
-static int prepare_request(RedisProbe *probe) {
-        int r;
-
-        r = prepare_login(probe);
-        if (r < 0)
-                return r;
-        r = step_add(probe, &(Step){ "PING", probe_on_ping_reply }, 1, (const char *[]){ "PING" });
-        if (r < 0)
-                return r;
-        r = step_add(probe, &(Step){ "INFO", probe_on_info_reply }, 1, (const char *[]){ "INFO" });
-        if (r < 0 || !probe->command)
-                return r;
-        return step_add(probe, &(Step){ probe->command[0], probe_on_command_reply },
-                        (int) string_list_length(probe->command), (const char **) probe->command);
+        redis_session_abandon(probe->session, &result);
+        sample_take_result(sample, &result);
 }
 
 static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
@@ -600,11 +291,11 @@ static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
         return r;
 }
 
-static int prepare_target(RedisProbe *probe, ProbeSetup *setup) {
+static int prepare_address(RedisProbe *probe, ProbeSetup *setup) {
         const char *text = probe->address_text ? probe->address_text : DEFAULT_ADDRESS;
         int r;
 
-        r = address_parse(text, DEFAULT_PORT, &probe->address);
+        r = address_parse(text, REDIS_DEFAULT_PORT, &probe->address);
         if (r == -EINVAL)
                 return probe_setup_refuse(setup, "Address",
                                           "Address= must be host:port, or the absolute path of a "
@@ -617,15 +308,36 @@ static int prepare_target(RedisProbe *probe, ProbeSetup *setup) {
         if (!probe->tls && (probe->ca_file || probe->server_name))
                 return probe_setup_refuse(setup, probe->ca_file ? "CAFile" : "ServerName",
                                           "CAFile= and ServerName= need TLS=yes");
-        probe->target = (StreamTarget){
-                .path = probe->address.path,
-                .host = probe->address.host,
-                .port = probe->address.port,
-                .tls = probe->tls,
-                .server_name = probe->server_name,
-                .ca_file = probe->ca_file,
-        };
         return 0;
+}
+
+static int prepare_session(RedisProbe *probe) {
+        const RedisSettings settings = {
+                .target = {
+                        .path = probe->address.path,
+                        .host = probe->address.host,
+                        .port = probe->address.port,
+                        .tls = probe->tls,
+                        .server_name = probe->server_name,
+                        .ca_file = probe->ca_file,
+                },
+                .username = probe->username,
+                .password = probe->password,
+                .database = probe->database,
+                .persistent = probe->connection == CONNECTION_PERSISTENT,
+        };
+        int r;
+
+        r = redis_session_new(&settings, &session_handlers, probe, &probe->session);
+        if (r < 0)
+                return r;
+        r = redis_session_add_command(probe->session, (const char *const[]){ "PING", NULL });
+        if (r < 0)
+                return r;
+        r = redis_session_add_command(probe->session, (const char *const[]){ "INFO", NULL });
+        if (r < 0 || !probe->command)
+                return r;
+        return redis_session_add_command(probe->session, (const char *const *) probe->command);
 }
 
 static int redis_prepare(void *instance, ProbeSetup *setup) {
@@ -634,19 +346,16 @@ static int redis_prepare(void *instance, ProbeSetup *setup) {
 
         if (probe->username && !probe->password)
                 return probe_setup_refuse(setup, "Username", "Username= needs Password=");
-        r = prepare_target(probe, setup);
+        r = prepare_address(probe, setup);
         if (r >= 0)
                 r = prepare_wanted(probe, setup);
-        return r < 0 ? r : prepare_request(probe);
+        return r < 0 ? r : prepare_session(probe);
 }
 
 static void redis_done(void *instance) {
         RedisProbe *probe = instance;
 
-        probe_close(probe);
-        if (probe->request.text)
-                explicit_bzero(probe->request.text, probe->request.length);
-        text_buffer_done(&probe->request);
+        redis_session_free(probe->session);
         address_done(&probe->address);
         sample_done(&probe->sample);
         string_list_free(probe->wanted);

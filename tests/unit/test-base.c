@@ -154,6 +154,35 @@ static void test_string_basics(void **state) {
         assert_int_not_equal(hash_add_string(HASH_START, NULL), hash_add_string(HASH_START, ""));
 }
 
+static void test_string_parse_number(void **state) {
+        static const struct {
+                const char *text, *rest; /* rest: NULL if it is no number */
+                double number;
+        } cases[] = {
+                { "85", "", 85 },     { "-1.5e3", "", -1500 }, { "+.5", "", 0.5 },
+                { "85%", "%", 85 },   { "1.5G", "G", 1.5 },    { "7.0.15", ".15", 7 },
+                { "1-2", "-2", 1 },   { "1e", "e", 1 },        { "", NULL, 0 },
+                { "-", NULL, 0 },     { "inf", NULL, 0 },      { "-inf", NULL, 0 },
+                { "nan", NULL, 0 },   { "0x1f", NULL, 0 },     { " 1", NULL, 0 },
+                { "1e999", NULL, 0 }, { "e5", NULL, 0 },       { "seven", NULL, 0 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                const char *rest = "unset";
+                double number = -1;
+                bool is_number = string_parse_number(cases[i].text, &number, &rest);
+
+                assert_int_equal(is_number, cases[i].rest != NULL);
+                assert_string_equal(rest, is_number ? cases[i].rest : "unset");
+                assert_float_equal(number, is_number ? cases[i].number : -1, 1e-9);
+                number = -1;
+                assert_int_equal(string_parse_number(cases[i].text, &number, NULL),
+                                 string_equal(cases[i].rest, ""));
+                assert_int_equal(number == -1, !string_equal(cases[i].rest, ""));
+        }
+}
+
 static void test_string_list(void **state) {
         _cleanup_(string_list_freep) StringList list = NULL;
 
@@ -315,6 +344,7 @@ int main(void) {
                 cmocka_unit_test(test_string_nearest),
                 cmocka_unit_test(test_string_redact),
                 cmocka_unit_test(test_string_basics),
+                cmocka_unit_test(test_string_parse_number),
                 cmocka_unit_test(test_string_list),
                 cmocka_unit_test(test_text_buffer),
                 cmocka_unit_test(test_text_buffer_is_sticky),
