@@ -80,7 +80,7 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
                 return -ENOMEM;
         for (size_t i = 0; i < files.n_items; i++) {
                 r = check_settings_load(&settings->checks[settings->n_checks], files.items[i],
-                                        probe_type_find, probe_type_names, runtime, context);
+                                        probe_types, runtime, context);
                 if (r < 0)
                         return r;
                 settings->n_checks++;

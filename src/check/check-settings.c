@@ -119,31 +119,65 @@ static const char *check_file_path(const ConfigFile *file) {
         return file->paths ? file->paths[0] : file->name;
 }
 
-/* The type by Type=, or NULL with a problem that names the nearest one. */
-static const ProbeType *check_find_type(const ConfigFile *file, ProbeTypeFinder find_type,
-                                        const char *const *type_names, ConfigProblems *problems) {
-        const ConfigEntry *entry = config_file_find(file, "Check", "Type");
+/* The types that this build has. Returns 0 or -ENOMEM. */
+static int list_types(const ProbeTypeRow *types, StringList *ret) {
+        _cleanup_(string_list_freep) StringList names = NULL;
+        int r = 0;
+
+        for (; types->name && r >= 0; types++)
+                if (types->type)
+                        r = string_list_add(&names, types->name);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
+}
+
+static void report_unknown_type(const ConfigFile *file, const ConfigEntry *entry,
+                                char *const *names, ConfigProblems *problems) {
         _cleanup_(text_buffer_done) TextBuffer known = {};
-        const ProbeType *type;
         const char *nearest;
 
-        for (size_t i = 0; type_names[i]; i++)
-                text_buffer_printf(&known, " %s", type_names[i]);
+        for (size_t i = 0; names && names[i]; i++)
+                text_buffer_printf(&known, " %s", names[i]);
         if (!entry) {
                 config_problems_add(problems, check_file_path(file), 0,
                                     "Type= is missing in [Check]; the types are:%s",
                                     known.text ? known.text : "");
-                return NULL;
+                return;
         }
-        type = find_type(entry->value);
-        if (type)
-                return type;
-        nearest = string_nearest(entry->value, type_names);
+        nearest = names ? string_nearest(entry->value, (const char *const *) names) : NULL;
         config_problems_add(problems, entry->file, entry->line,
                             "Type=%s: unknown type%s%s%s; the types are:%s", entry->value,
                             nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                             nearest ? "\"?" : "", known.text ? known.text : "");
-        return NULL;
+}
+
+/*
+ * The type by Type=, or NULL with a problem that says why there is none. Returns 0 or -ENOMEM.
+ */
+static int check_find_type(const ConfigFile *file, const ProbeTypeRow *types,
+                           ConfigProblems *problems, const ProbeType **ret) {
+        const ConfigEntry *entry = config_file_find(file, "Check", "Type");
+        _cleanup_(string_list_freep) StringList names = NULL;
+        const ProbeTypeRow *row = types;
+        int r;
+
+        while (entry && row->name && !string_equal(row->name, entry->value))
+                row++;
+        *ret = entry ? row->type : NULL;
+        if (*ret)
+                return 0;
+        if (entry && row->name) {
+                config_problems_add(problems, entry->file, entry->line,
+                                    "this healthd was built without Type=%s (library %s); install "
+                                    "one that has it, or build it with that library",
+                                    row->name, row->needs);
+                return 0;
+        }
+        r = list_types(types, &names);
+        if (r >= 0)
+                report_unknown_type(file, entry, names, problems);
+        return r;
 }
 
 /* The instance and the conditions a check of this type starts with. */
@@ -324,8 +358,8 @@ static uint64_t default_usec(uint64_t usec, uint64_t default_value, uint64_t mos
         return default_value < most ? default_value : most;
 }
 
-int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTypeFinder find_type,
-                        const char *const *type_names, Runtime *runtime, ConfigContext *context) {
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ProbeTypeRow *types,
+                        Runtime *runtime, ConfigContext *context) {
         _cleanup_(check_settings_done) CheckSettings loaded = {
                 .interval_usec = DEFAULT_INTERVAL_USEC,
                 .fail_after = 3,
@@ -343,7 +377,9 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTy
         loaded.name = strdup(file->name);
         if (!loaded.name)
                 return -ENOMEM;
-        type = check_find_type(file, find_type, type_names, context->problems);
+        r = check_find_type(file, types, context->problems, &type);
+        if (r < 0)
+                return r;
         if (type) {
                 r = check_settings_set_type(&loaded, type);
                 if (r < 0)

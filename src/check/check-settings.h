@@ -43,15 +43,20 @@ typedef struct CheckSettings {
         uint64_t identity;     /* equal for equal contents, secrets included */
 } CheckSettings;
 
-typedef const ProbeType *(*ProbeTypeFinder)(const char *name);
+/* A check type that there is, whether this build has it or not. */
+typedef struct ProbeTypeRow {
+        const char *name;
+        const ProbeType *type; /* NULL: this build leaves it out */
+        const char *needs;     /* the libraries it is built with, for people */
+} ProbeTypeRow;
 
 /*
  * Reads one check file into settings. Every mistake goes to context->problems; a file with a
- * mistake still gives settings, without a type. names: all types, NULL-terminated, to suggest one.
+ * mistake still gives settings, without a type. types: all there are; ends with {}.
  * Returns 0 or -ENOMEM.
  */
-int check_settings_load(CheckSettings *settings, const ConfigFile *file, ProbeTypeFinder find_type,
-                        const char *const *type_names, Runtime *runtime, ConfigContext *context);
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ProbeTypeRow *types,
+                        Runtime *runtime, ConfigContext *context);
 /*
  * Makes it a broken check because of the problems from first on, found after it was loaded.
  * Returns 0 or -ENOMEM.

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Every check type that was built in, by name. */
+/* Every check type there is, whether this build has it or not; ends with {}. */
 
 #include "check/probe.h"
 
-const ProbeType *probe_type_find(const char *name);
-/* NULL-terminated. */
-extern const char *const probe_type_names[];
+extern const ProbeTypeRow probe_types[];

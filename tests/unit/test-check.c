@@ -440,11 +440,11 @@ static const ProbeType toy_type = {
         .prepare = toy_prepare,
         .done = toy_done,
 };
-static const char *const toy_names[] = { "toy", NULL };
-
-static const ProbeType *toy_find(const char *name) {
-        return string_equal(name, "toy") ? &toy_type : NULL;
-}
+static const ProbeTypeRow toy_types[] = {
+        { "lottery", NULL, "liblot" },
+        { "toy", &toy_type, "" },
+        {},
+};
 
 static void load(const char *text, CheckSettings *ret, ConfigProblems *problems) {
         ConfigFile *file = calloc(1, sizeof(ConfigFile));
@@ -453,8 +453,32 @@ static void load(const char *text, CheckSettings *ret, ConfigProblems *problems)
         file->name = strdup("toy");
         assert_int_equal(config_file_parse(file, "toy.check", text, strlen(text), problems), 0);
         file->n_problems = problems->n_items;
-        assert_int_equal(check_settings_load(ret, file, toy_find, toy_names, NULL, &context), 0);
+        assert_int_equal(check_settings_load(ret, file, toy_types, NULL, &context), 0);
         config_file_free(file);
+}
+
+static void assert_type_refused(const char *name, const char *why) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(string_printf(&text, "[Check]\nType=%s\n", name), 0);
+        load(text, &settings, &problems);
+        assert_null(settings.type);
+        assert_int_equal(problems.n_items, 1);
+        assert_int_equal(problems.items[0].line, 2);
+        assert_string_equal(problems.items[0].text, why);
+}
+
+static void test_settings_types(void **state) {
+        (void) state;
+        assert_type_refused("lottery", "this healthd was built without Type=lottery (library "
+                                       "liblot); install one that has it, or build it with that "
+                                       "library");
+        /* What is left out is not suggested. */
+        assert_type_refused("lotterie", "Type=lotterie: unknown type; the types are: toy");
+        assert_type_refused("toi",
+                            "Type=toi: unknown type; did you mean \"toy\"?; the types are: toy");
 }
 
 static void test_settings_defaults(void **state) {
@@ -570,6 +594,7 @@ int main(void) {
                 cmocka_unit_test(test_check_goes_stale),
                 cmocka_unit_test(test_watchdog_gate),
                 cmocka_unit_test(test_overall_status),
+                cmocka_unit_test(test_settings_types),
                 cmocka_unit_test(test_settings_defaults),
                 cmocka_unit_test(test_settings_short_interval_caps_defaults),
                 cmocka_unit_test(test_settings_reset_drops_conditions_of_type),
