@@ -125,6 +125,8 @@ static int run(void) {
         int r;
 
         signal(SIGPIPE, SIG_IGN);
+        /* Whoever started us may ignore it: then nobody could be told how a program ended. */
+        signal(SIGCHLD, SIG_DFL);
         /* The few threads allocate little: an arena for each would only cost memory. */
         mallopt(M_ARENA_MAX, 1);
         /* Before any thread: they are read from the loop. */

@@ -3,7 +3,8 @@
 
 /*
  * Somebody else's program, run beside the loop: no shell, its own process group, nothing inherited
- * but what is given here. Has no time-out: its owner's deadline calls child_kill().
+ * but what is given here; its working directory is "/". Has no time-out: its owner's deadline calls
+ * child_kill().
  */
 
 #include <stdbool.h>
@@ -11,42 +12,56 @@
 
 #include "io/runtime.h"
 
-/* More wait until one has ended: each costs the loop about a millisecond to start. */
-#define CHILDREN_MAX     32
-#define CHILD_ERRORS_MAX 512
+/*
+ * More wait until one has ended. Far more than run at a time on a machine that is well: those that
+ * hang until their deadlines must leave the others a turn. A start costs the loop about half a
+ * millisecond, so there is one a round.
+ */
+#define CHILDREN_MAX      256
+#define CHILD_ERRORS_MAX  512
+/* What writes more than this is not going to end: it is killed. */
+#define CHILD_DROPPED_MAX ((size_t) 16 * 1024 * 1024)
 
 typedef struct Child Child;
 
 /* What to run; borrowed until child_start() returns. */
 typedef struct ChildCommand {
         char *const *argv;        /* argv[0] is an absolute path */
-        char *const *environment; /* all of it, NULL-terminated */
+        char *const *environment; /* all of it, NULL-terminated; NULL: none */
         const char *input;        /* for its standard input, for secrets too; NULL: /dev/null */
         size_t output_max;        /* bytes of its standard output that are kept */
 } ChildCommand;
 
 /* How it ended. */
 typedef struct ChildResult {
-        int error;       /* negative errno: it could not be started; nothing else is set */
-        int signal;      /* that killed it; 0: it exited */
-        int exit_status; /* if it exited */
-        const char *output; /* standard output, NUL-terminated */
-        size_t output_length;
+        int error;             /* negative errno: it could not be run; nothing else is set */
+        int signal;            /* that killed it; 0: it exited */
+        int exit_status;       /* if it exited */
+        const char *output;    /* standard output, NUL-terminated */
+        size_t output_length;  /* may be more than strlen(output) */
         bool output_truncated; /* it wrote more than output_max; the rest was read and dropped */
+        bool output_endless;   /* it was killed at CHILD_DROPPED_MAX */
         const char *errors;    /* the first CHILD_ERRORS_MAX bytes of standard error */
 } ChildResult;
 
 /*
- * Called once, from the loop, never from inside child_start(), when the program has ended and its
- * output is read. Whatever it left behind in its process group is killed then. The child is gone
- * when this is called; the result is valid during the call only.
+ * Called once, from the loop, never from inside child_start(), when the program itself has ended
+ * and what it had written is read. Whatever it left behind in its process group is killed before;
+ * what has its output open in another group is not waited for. The child is gone when this is
+ * called; the result is valid during the call only.
  */
 typedef void (*ChildHandler)(const ChildResult *result, void *userdata);
 
-/* Starts it, or lets it wait for its turn. Returns 0 or a negative errno. */
+/* Starts it in one of the next rounds of the loop, in turn. Returns 0 or -ENOMEM. */
 int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_done, void *userdata,
                 Child **ret);
-/* SIGKILL to its process group, at once; on_done is not called. Accepts NULL, returns NULL. */
+/*
+ * SIGKILL to its process group, at once; on_done is not called. It holds its place among the
+ * CHILDREN_MAX until it is dead. Accepts NULL, returns NULL.
+ */
 Child *child_kill(Child *child);
 /* Whether it has not been started yet because CHILDREN_MAX others run. */
 bool child_is_waiting(const Child *child);
+
+/* For runtime.c: kills what still runs. Accepts NULL, returns NULL. */
+Children *children_free(Children *children);

@@ -5,12 +5,14 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "io/child.h"
 #include "io/curl-glue.h"
 #include "io/resolver.h"
 
 Runtime *runtime_free(Runtime *runtime) {
         if (!runtime)
                 return NULL;
+        children_free(runtime->children);
         curl_glue_free(runtime->curl);
         resolver_free(runtime->resolver);
         scheduler_free(runtime->scheduler);

@@ -11,6 +11,7 @@
 
 typedef struct Resolver Resolver;
 typedef struct CurlGlue CurlGlue;
+typedef struct Children Children;
 
 /* Counters of the daemon itself, written where things happen, read by the application check. */
 typedef struct Statistics {
@@ -26,6 +27,7 @@ typedef struct Runtime {
         Scheduler *scheduler;
         Resolver *resolver;
         CurlGlue *curl; /* made by runtime_curl() when the first check needs it */
+        Children *children; /* made by child_start() when the first program is run */
         Statistics statistics;
 } Runtime;
 
