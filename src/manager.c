@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
+#include "check/dependencies.h"
 #include "publish/control-desk.h"
 #include "publish/http-server.h"
 #include "publish/journal-messages.h"
@@ -137,6 +138,7 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
         manager->view.generation++;
         memory_note(manager->memory, check, changes);
         transitions_log(manager->journal, &manager->view, check, changes);
+        dependencies_run(&manager->view.checks, check, now_monotonic_usec());
         manager_touch_status(manager);
 }
 

@@ -131,3 +131,18 @@ const Check *dependencies_blocker(const CheckSet *set, const Check *check) {
         }
         return NULL;
 }
+
+void dependencies_run(const CheckSet *set, const Check *check, uint64_t now_usec) {
+        char *const *names = check->settings.depends_on;
+
+        if (status_passes(check->last_status) || check->settling.status == STATUS_UNHEALTHY ||
+            check->settling.status == STATUS_ERROR)
+                return;
+        for (size_t i = 0; names && names[i]; i++) {
+                Check *other = check_set_find(set, names[i]);
+
+                /* Once between two attempts of this check, and for all that depend on it. */
+                if (other && now_usec >= other->checked_usec + check->settings.retry_interval_usec)
+                        (void) check_run_now(other);
+        }
+}

@@ -16,5 +16,12 @@
 int dependencies_verify(CheckSettings *checks, ConfigFile *const *files, size_t n_checks,
                         ConfigProblems *problems);
 
+/*
+ * After a failed result that is not settled yet: runs the checks it depends on, unless they have
+ * just had a result or their breakers are open. The cause is known then before its effect settles,
+ * however seldom it is looked for.
+ */
+void dependencies_run(const CheckSet *set, const Check *check, uint64_t now_usec);
+
 /* The first check it depends on whose last result failed; NULL if it is not blocked. One hop. */
 const Check *dependencies_blocker(const CheckSet *set, const Check *check);

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What spares a server that is gone, and whoever reads of it: the breaker and DependsOn=."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+import servers
+from process import wait_until
+
+RESET = 1
+MAX_RESET = 3
+
+
+class HangingUp:
+    """Listens, counts who comes, and hangs up."""
+
+    def __init__(self):
+        self.times = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.times.append(time.monotonic())
+            connection.close()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(5)
+
+
+def said(daemon, text):
+    return [line for line in daemon.stderr().splitlines() if text in line]
+
+
+def test_a_server_that_is_gone_is_left_alone(daemon):
+    """Counted by the server: five failures, then one connection a wait, which doubles."""
+    with HangingUp() as gone:
+        daemon.write_check("cache", "[Check]\nType=redis\nInterval=1h\nRetryInterval=100ms\n"
+                           f"BreakerAfter=5\nBreakerReset={RESET}s\nBreakerMaxReset={MAX_RESET}s\n"
+                           f"FailAfter=5\n[Redis]\nAddress=127.0.0.1:{gone.port}\n")
+        daemon.start()
+        wait_until("nine connections", lambda: len(gone.times) >= 9, 60)
+        # And none comes between: the next one is due after as long again.
+        time.sleep(MAX_RESET / 2)
+        waits = [after - before for before, after in zip(gone.times, gone.times[1:])]
+        assert len(waits) == 8, waits
+        assert sum(waits[:4]) < 4 * RESET, waits
+        # An instant less: the server's clock begins when it has accepted.
+        for wait, least in zip(waits[4:], [RESET, 2 * RESET, MAX_RESET, MAX_RESET]):
+            assert wait > least - 0.1, waits
+        assert waits[-1] < 2 * MAX_RESET, waits
+        cache = daemon.check("cache")
+        assert (cache["status"], cache["breaker"]["position"]) == ("unhealthy", "open")
+        assert cache["breaker"]["next_attempt"] > time.time() - 1
+        assert len(said(daemon, "the breaker is open")) == 1
+    redis = servers.Redis()
+    try:
+        redis.port = gone.port
+        redis.start()
+        daemon.wait_for(lambda answer:
+                        answer.json["checks"]["cache"]["breaker"] == {"position": "closed"})
+        wait_until("the journal", lambda: said(daemon, "the breaker is closed"))
+        # Each probe sends one INFO; this one is counted when it has been answered.
+        assert "cmdstat_info:calls=1," in redis.cli("INFO", "commandstats")
+    finally:
+        redis.close()
+
+
+@pytest.mark.parametrize("fault", ["kill9", "sigstop"])
+def test_an_outage_is_said_once(daemon, nginx, fault):
+    """The gateway is asked far less often than the fifty that depend on it."""
+    keys = "[Check]\nType=http\nTimeout=1s\nRetryInterval=300ms\nPassAfter=1\n{keys}[HTTP]\n" \
+           f"URL=http://127.0.0.1:{nginx.port}/\n"
+    daemon.write_check("gateway", keys.format(keys="Interval=1min\nFailAfter=1\n"))
+    names = [f"shop{number:02}" for number in range(50)]
+    for name in names:
+        daemon.write_check(name, keys.format(
+            keys="Interval=500ms\nFailAfter=3\nDependsOn=gateway\n"))
+    daemon.start()
+    daemon.wait_for(lambda answer: answer.json["status"] == "healthy", 30)
+    getattr(nginx, fault)()
+    daemon.wait_for(lambda answer: all(answer.json["checks"][name]["status"] == "unhealthy"
+                                       for name in ["gateway", *names]), 60)
+    wait_until("the journal", lambda: len(said(daemon, " is unhealthy")) >= 51)
+    told = [line for line in said(daemon, " is unhealthy") if "blocked by gateway" not in line]
+    assert len(told) == 1 and "gateway is unhealthy" in told[0], told
+    assert len(said(daemon, " is unhealthy, blocked by gateway")) == 50
