@@ -82,7 +82,7 @@ static bool manager_has_spent_budget(const Manager *manager, uint64_t now_usec) 
         const RestartBudget *budget = memory_budget(manager->memory);
 
         return budget->n_restarts > 0 &&
-               restart_budget_is_spent(budget, &manager->restart_limit, now_usec);
+               restart_budget_left(budget, &manager->restart_limit, now_usec) == 0;
 }
 
 /* A healthy phase gives the restart budget back. */
@@ -108,6 +108,8 @@ static void manager_on_status_timer(Timer *timer, void *userdata) {
 
         (void) timer;
         manager->status_usec = now_usec;
+        manager->view.restarts_left = restart_budget_left(memory_budget(manager->memory),
+                                                          &manager->restart_limit, now_usec);
         if (!summary)
                 return;
         if (manager->refused > 0)
@@ -511,6 +513,7 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
                    manager);
         timer_init(&manager->status_timer, manager->runtime->scheduler, manager_on_status_timer,
                    manager);
+        manager->view.runtime = manager->runtime;
         r = manager_init_publishers(manager);
         if (r < 0)
                 return r;

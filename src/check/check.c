@@ -222,8 +222,12 @@ void check_report(Check *check, Sample *sample) {
         check->last_status = judge_sample(&check->settings, &check->sample, &check->reason);
         changed = settling_push(&check->settling, check->last_status);
         check->results++;
+        check->result_counts[check->last_status]++;
+        durations_push(&check->durations, check->sample.duration_usec);
         check->checked_usec = now_usec;
         check->checked_realtime_usec = now_realtime_usec();
+        if (status_passes(check->last_status))
+                check->passed_realtime_usec = check->checked_realtime_usec;
         transition = (Transition){
                 .previous = previous,
                 .status = check->settling.status,

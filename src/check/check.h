@@ -50,7 +50,9 @@ struct Check {
         bool ran_early;  /* the last run was */
         uint64_t started_usec;
         uint64_t runs;
-        uint64_t results; /* of this process; a restored check has had none */
+        uint64_t results;                    /* of this process; a restored check has had none */
+        uint64_t result_counts[_STATUS_MAX]; /* the same, by what they were */
+        Durations durations;                 /* of the same */
 
         History *history; /* what was; borrowed, NULL if it is not kept */
         Settling settling;
@@ -59,6 +61,7 @@ struct Check {
         Status last_status; /* of the last result alone, unknown before the first */
         char *reason;       /* of the last result, NULL if healthy */
         uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
+        uint64_t passed_realtime_usec;                /* when the last one passed; 0: never */
         uint64_t since_usec, since_realtime_usec;     /* of the settled status */
 };
 

@@ -18,6 +18,7 @@ Runtime *runtime_free(Runtime *runtime) {
         scheduler_free(runtime->scheduler);
         reactor_free(runtime->reactor);
         sd_event_unref(runtime->event);
+        counters_done(&runtime->statistics.answers);
         free(runtime);
         return NULL;
 }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/counters.h"
+#include "base/durations.h"
 #include "io/reactor.h"
 #include "io/scheduler.h"
 
@@ -13,12 +15,16 @@ typedef struct Resolver Resolver;
 typedef struct CurlGlue CurlGlue;
 typedef struct Children Children;
 
-/* Counters of the daemon itself, written where things happen, read by the application check. */
+/* Counters of the daemon itself, written where things happen, read by the application check and
+ * /metrics. */
 typedef struct Statistics {
         uint64_t probes_active;
         uint64_t probes_run;
         uint64_t requests;
         uint64_t journal_dropped;
+        uint64_t watchdog_pings;
+        Counters answers;           /* requests by endpoint and status code */
+        Durations answer_durations; /* from the beginning of a request to its answer */
 } Statistics;
 
 typedef struct Runtime {

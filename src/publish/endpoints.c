@@ -15,14 +15,22 @@
 #include "report/health-ietf.h"
 
 #define JSON_MEDIA_TYPE    "application/json"
+#define OTHER_ENDPOINT     "other" /* whatever a client makes up is one endpoint to the counters */
 #define CACHE_SLOTS        64
 #define ETAG_SIZE          64
 #define CACHE_CONTROL_SIZE 48
 
+/* What one path's answers differ by. */
+enum {
+        VARIANT_DETAILS = 1,
+        VARIANT_EXCLUDE_QUIET = 2,
+        VARIANT_IETF = 4,
+        VARIANT_OPENMETRICS = 8,
+};
+
 typedef struct CacheSlot {
         char *path;
-        bool details;
-        bool exclude_quiet, ietf;
+        unsigned variant;
         uint64_t generation;
         uint64_t until_usec;
         Answer answer;
@@ -220,12 +228,12 @@ static void format_cache_control(char *buffer, size_t size, const Route *route,
 
 /* Fills an empty slot. */
 static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const Route *route,
-                             const char *path, const Asked *asked, bool details,
+                             const char *path, const Asked *asked, unsigned variant,
                              uint64_t now_usec) {
         const HealthView *view = endpoints->view;
+        bool details = variant & VARIANT_DETAILS;
         Rendering rendering = { .statuses = HASH_START };
         char cache_control[CACHE_CONTROL_SIZE];
-        bool ietf = asked->ietf && route->has_ietf;
         int r;
 
         r = route->render(view, asked, details, now_usec, &rendering);
@@ -234,13 +242,15 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
                              now_usec);
         slot->answer.status = rendering.status;
+        slot->answer.endpoint = route->path;
         slot->answer.response = response_new(
                         rendering.text, rendering.length, MHD_RESPMEM_MUST_FREE,
-                        ietf ? HEALTH_IETF_MEDIA_TYPE : JSON_MEDIA_TYPE, cache_control);
+                        rendering.media_type ? rendering.media_type : JSON_MEDIA_TYPE,
+                        cache_control);
         slot->path = strdup(path);
         if (!slot->answer.response || !slot->path)
                 return -ENOMEM;
-        if (route->has_ietf) {
+        if (route->by_accept) {
                 r = response_add_header(slot->answer.response, MHD_HTTP_HEADER_VARY, "Accept");
                 if (r < 0)
                         return r;
@@ -256,9 +266,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         }
         if (endpoints->closing)
                 response_set_closing(slot->answer.response);
-        slot->details = details;
-        slot->exclude_quiet = asked->exclude_quiet;
-        slot->ietf = asked->ietf;
+        slot->variant = variant;
         slot->generation = view->generation;
         slot->until_usec = now_usec + route->cache_usec;
         return 0;
@@ -278,7 +286,8 @@ static bool etag_matches(const char *etag, struct MHD_Connection *connection) {
 static Answer cache_slot_answer(const CacheSlot *slot, struct MHD_Connection *connection) {
         /* Never for a 503: a load balancer must see it. */
         if (slot->answer.status == MHD_HTTP_OK && etag_matches(slot->etag, connection))
-                return (Answer){ MHD_HTTP_NOT_MODIFIED, slot->answer.response };
+                return (Answer){ MHD_HTTP_NOT_MODIFIED, slot->answer.response,
+                                 slot->answer.endpoint };
         return slot->answer;
 }
 
@@ -287,12 +296,19 @@ static bool is_reading(const char *method) {
                string_equal(method, MHD_HTTP_METHOD_HEAD);
 }
 
-/* Whoever lists it gets it; weights between media types are beyond what anybody sends here. */
-static bool wants_ietf(struct MHD_Connection *connection) {
+/* Whoever lists a form gets it; weights between them are beyond what anybody sends here. */
+static void read_accept(struct MHD_Connection *connection, Asked *asked) {
         const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
                                                          MHD_HTTP_HEADER_ACCEPT);
 
-        return accept && strstr(accept, HEALTH_IETF_MEDIA_TYPE);
+        asked->ietf = accept && strstr(accept, HEALTH_IETF_MEDIA_TYPE);
+        asked->openmetrics = accept && strstr(accept, "application/openmetrics-text");
+}
+
+static unsigned asked_variant(const Asked *asked, bool details) {
+        return (details ? VARIANT_DETAILS : 0) |
+               (asked->exclude_quiet ? VARIANT_EXCLUDE_QUIET : 0) |
+               (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0);
 }
 
 static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
@@ -307,33 +323,33 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                         const char *path, bool details, uint64_t now_usec) {
         const char *exclude = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
                                                           "exclude");
-        Asked asked = { .exclude_quiet = exclude, .ietf = wants_ietf(connection) };
-        uint64_t hash = hash_add_string(HASH_START + details, path);
-        CacheSlot *slot = &endpoints->cache[(hash + asked.exclude_quiet + 2 * asked.ietf) %
-                                            CACHE_SLOTS];
-        CacheSlot fresh = {};
+        Asked asked = { .exclude_quiet = exclude };
+        CacheSlot fresh = {}, *slot;
         const Route *route;
+        unsigned variant;
         int r;
 
+        read_accept(connection, &asked);
+        variant = asked_variant(&asked, details);
+        slot = &endpoints->cache[(hash_add_string(HASH_START, path) + variant) % CACHE_SLOTS];
         if (exclude && !string_equal(exclude, "silenced"))
                 return endpoints_refuse(endpoints, REFUSAL_EXCLUDE);
 
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
-            now_usec < slot->until_usec && slot->details == details &&
-            slot->exclude_quiet == asked.exclude_quiet && slot->ietf == asked.ietf &&
+            now_usec < slot->until_usec && slot->variant == variant &&
             string_equal(slot->path, path))
                 return cache_slot_answer(slot, connection);
 
         route = route_find(path, &asked.name);
         if (!route)
-                return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path };
+                return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path, OTHER_ENDPOINT };
         if (!is_reading(method))
                 return endpoints_refuse(endpoints, REFUSAL_METHOD);
         if (route_takes_arguments(route)) {
                 read_arguments(connection, &asked);
                 slot = &endpoints->uncached;
         }
-        r = cache_slot_render(&fresh, endpoints, route, path, &asked, details, now_usec);
+        r = cache_slot_render(&fresh, endpoints, route, path, &asked, variant, now_usec);
         if (r < 0) {
                 cache_slot_done(&fresh);
                 if (r == -ENOENT)
@@ -358,6 +374,7 @@ static Answer endpoints_answer_reply(Endpoints *endpoints, ControlReply reply) {
 
         cache_slot_done(slot);
         slot->answer.status = reply.status;
+        slot->answer.endpoint = CONTROL_PREFIX;
         slot->answer.response = response_new(reply.text, reply.length, MHD_RESPMEM_MUST_FREE,
                                              JSON_MEDIA_TYPE, "no-store");
         if (endpoints->closing)
@@ -390,5 +407,6 @@ Answer endpoints_control(Endpoints *endpoints, const ControlCall *call) {
 }
 
 Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal) {
-        return (Answer){ refusal_texts[refusal].status, endpoints->refusals[refusal] };
+        return (Answer){ refusal_texts[refusal].status, endpoints->refusals[refusal],
+                         OTHER_ENDPOINT };
 }

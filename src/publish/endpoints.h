@@ -33,6 +33,7 @@ typedef enum Refusal {
 typedef struct Answer {
         unsigned status;
         struct MHD_Response *response; /* NULL: out of memory */
+        const char *endpoint;          /* the route's path, for the counters */
 } Answer;
 
 int endpoints_new(const HealthView *view, Endpoints **ret);

@@ -159,9 +159,21 @@ static void http_server_on_completed(void *userdata, struct MHD_Connection *mhd,
         connection->begun_usec = server->now_usec;
 }
 
+static void http_connection_count(const HttpConnection *connection, const Answer *answer) {
+        Statistics *statistics = &connection->server->runtime->statistics;
+        unsigned status = answer->status;
+        char code[] = { (char) ('0' + status / 100), (char) ('0' + status / 10 % 10),
+                        (char) ('0' + status % 10), '\0' };
+
+        statistics->requests++;
+        counters_add(&statistics->answers, answer->endpoint ? answer->endpoint : "", code);
+        durations_push(&statistics->answer_durations,
+                       now_monotonic_usec() - connection->begun_usec);
+}
+
 static enum MHD_Result http_connection_queue(HttpConnection *connection, struct MHD_Connection *mhd,
                                              Answer answer) {
-        connection->server->runtime->statistics.requests++;
+        http_connection_count(connection, &answer);
         /* Out of memory: the connection is closed. */
         return answer.response ? MHD_queue_response(mhd, answer.status, answer.response) : MHD_NO;
 }

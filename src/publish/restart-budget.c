@@ -19,13 +19,13 @@ void restart_budget_begin(RestartBudget *budget, uint64_t now_usec) {
         budget->restarts_usec[budget->n_restarts++] = now_usec;
 }
 
-bool restart_budget_is_spent(const RestartBudget *budget, const RestartLimit *limit,
+unsigned restart_budget_left(const RestartBudget *budget, const RestartLimit *limit,
                              uint64_t now_usec) {
         unsigned recent = 0;
 
         for (uint32_t i = 0; i < budget->n_restarts; i++)
                 recent += now_usec - budget->restarts_usec[i] <= limit->window_usec;
-        return recent >= limit->count;
+        return recent < limit->count ? limit->count - recent : 0;
 }
 
 bool restart_budget_clear(RestartBudget *budget) {

@@ -29,7 +29,8 @@ typedef struct RestartBudget {
 
 /* At start: counts the restart that led here, if it was one. */
 void restart_budget_begin(RestartBudget *budget, uint64_t now_usec);
-bool restart_budget_is_spent(const RestartBudget *budget, const RestartLimit *limit,
+/* How many restarts are left; at 0 the budget is spent. */
+unsigned restart_budget_left(const RestartBudget *budget, const RestartLimit *limit,
                              uint64_t now_usec);
 /* A healthy phase: forgets the restarts. Returns whether there were any. */
 bool restart_budget_clear(RestartBudget *budget);

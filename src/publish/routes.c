@@ -11,6 +11,7 @@
 #include "base/time-util.h"
 #include "report/health-ietf.h"
 #include "report/history-json.h"
+#include "report/metrics.h"
 #include "report/silences-json.h"
 
 #define CACHE_USEC        USEC_PER_SEC /* so old may "age" and "timestamp" be */
@@ -82,10 +83,12 @@ static int render_group(const HealthView *view, const Asked *asked, bool details
                 return r;
         ret->status = status_to_http(check_set_status(&shown.checks, name, now_usec));
         rendering_note_group(ret, &shown, name, now_usec);
-        if (asked->ietf)
+        if (asked->ietf) {
+                ret->media_type = HEALTH_IETF_MEDIA_TYPE;
                 return health_ietf_overall(&shown, name,
                                            details && shown.checks.n_items <= IETF_DETAILED_MAX,
                                            now_usec, &ret->text, &ret->length);
+        }
         return health_json_overall(&shown, name, details, now_usec, &ret->text, &ret->length);
 }
 
@@ -97,8 +100,10 @@ static int render_check(const HealthView *view, const Asked *asked, bool details
                 return -ENOENT;
         ret->status = status_to_http(check_status(check, now_usec));
         rendering_note_check(ret, view, check, now_usec);
-        if (asked->ietf)
+        if (asked->ietf) {
+                ret->media_type = HEALTH_IETF_MEDIA_TYPE;
                 return health_ietf_check(view, check, details, now_usec, &ret->text, &ret->length);
+        }
         return health_json_check(view, check, details, now_usec, &ret->text, &ret->length);
 }
 
@@ -151,8 +156,18 @@ static int render_silences(const HealthView *view, const Asked *asked, bool deta
         return silences_json_render(view->silences, now_realtime_usec(), &ret->text, &ret->length);
 }
 
+/* Always 200: a scraper drops the body of anything else. */
+static int render_metrics(const HealthView *view, const Asked *asked, bool details,
+                          uint64_t now_usec, Rendering *ret) {
+        MetricsDialect dialect = asked->openmetrics ? METRICS_OPENMETRICS : METRICS_PROMETHEUS;
+
+        ret->status = MHD_HTTP_OK;
+        ret->media_type = metrics_media_types[dialect];
+        return metrics_render(view, dialect, details, now_usec, &ret->text, &ret->length);
+}
+
 static const Route routes[] = {
-        { .path = "/health", .render = render_group, .cache_usec = CACHE_USEC, .has_ietf = true },
+        { .path = "/health", .render = render_group, .cache_usec = CACHE_USEC, .by_accept = true },
         { .path = "/health/live",
           .render = render_live,
           .cache_usec = LIVE_CACHE_USEC,
@@ -166,17 +181,22 @@ static const Route routes[] = {
           .render = render_silences,
           .cache_usec = CACHE_USEC,
           .volatile_state = true },
+        { .path = "/metrics",
+          .render = render_metrics,
+          .cache_usec = CACHE_USEC,
+          .volatile_state = true,
+          .by_accept = true },
         { .path = "/health/checks/",
           .placeholder = "NAME",
           .render = render_check,
           .cache_usec = CACHE_USEC,
-          .has_ietf = true },
+          .by_accept = true },
         { .path = "/health/groups/",
           .placeholder = "NAME",
           .render = render_group,
           .names_group = true,
           .cache_usec = CACHE_USEC,
-          .has_ietf = true },
+          .by_accept = true },
 };
 
 static bool route_takes_rest(const Route *route) {

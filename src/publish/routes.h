@@ -15,9 +15,10 @@ typedef struct Rendering {
         unsigned status;
         char *text;
         size_t length;
-        uint64_t statuses;  /* hash of what time alone changes: statuses, silences, windows */
-        uint64_t next_usec; /* the first run that is due among the checks shown; 0: none */
-        bool imminent;      /* a check runs now: its result may come any moment */
+        const char *media_type; /* NULL: JSON */
+        uint64_t statuses;      /* hash of what time alone changes: statuses, silences, windows */
+        uint64_t next_usec;     /* the first run that is due among the checks shown; 0: none */
+        bool imminent;          /* a check runs now: its result may come any moment */
 } Rendering;
 
 /* What a request names besides its route. */
@@ -26,6 +27,7 @@ typedef struct Asked {
         uint64_t since_usec; /* ?since=, realtime; 0: none */
         bool exclude_quiet;  /* ?exclude=silenced */
         bool ietf;           /* Accept: application/health+json */
+        bool openmetrics;    /* Accept: application/openmetrics-text */
 } Asked;
 
 /*
@@ -42,7 +44,7 @@ typedef struct Route {
         bool names_group;    /* and not a check: whose absence -ENOENT tells */
         uint64_t cache_usec; /* how long one rendering serves */
         bool volatile_state; /* no ETag, never kept by clients */
-        bool has_ietf;       /* also as application/health+json */
+        bool by_accept;      /* in more than one form, chosen by the Accept header */
 } Route;
 
 /* The route of a path, and in *ret_name the part of it that stands for a name, or NULL. */

@@ -60,7 +60,7 @@ static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_
 
         add_late_loop(watchdog, due_usec, now_usec, &text);
         if (!watchdog->budget ||
-            !restart_budget_is_spent(watchdog->budget, watchdog->limit, now_usec))
+            restart_budget_left(watchdog->budget, watchdog->limit, now_usec) > 0)
                 add_failing_checks(watchdog, now_usec, &text);
         if (text.length == 0 || text_buffer_finish(&text, &cause, NULL) < 0)
                 return NULL;
@@ -79,8 +79,10 @@ static int watchdog_on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         uint64_t now_usec = now_monotonic_usec();
 
         cause = watchdog_cause(watchdog, usec, now_usec);
-        if (!cause)
+        if (!cause) {
                 notify_watchdog(watchdog->notify);
+                watchdog->runtime->statistics.watchdog_pings++;
+        }
         /* Said at the first tick that is skipped: two thirds of the time-out before the kill. */
         if (!cause != !watchdog->withheld)
                 watchdog->observer(cause, watchdog->timeout_usec, watchdog->userdata);

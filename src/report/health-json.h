@@ -17,6 +17,8 @@ typedef struct HealthView {
         uint64_t instance;            /* random, so that ETags of two runs differ */
         uint64_t started_usec;        /* CLOCK_MONOTONIC, for the uptime */
         const SilenceTable *silences; /* NULL: none */
+        const Runtime *runtime;       /* for /metrics: what the daemon counts of itself */
+        unsigned restarts_left;       /* of the restart budget */
 } HealthView;
 
 /*

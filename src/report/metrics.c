@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "report/metrics.h"
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "check/dependencies.h"
+
+/* What a family is made from. */
+typedef struct Scene {
+        const HealthView *view;
+        uint64_t now_usec, realtime_usec;
+} Scene;
+
+/* A family with a sample for each check has add_check, one of the daemon itself has add. */
+typedef struct Metric {
+        MetricFamily family;
+        bool is_detail; /* not for readers who see statuses only */
+        void (*add)(MetricsWriter *writer, const Scene *scene);
+        void (*add_check)(MetricsWriter *writer, const Scene *scene, const Check *check);
+} Metric;
+
+static const MetricLabel no_labels[] = { {} };
+
+static double usec_to_seconds(uint64_t usec) {
+        return (double) usec / (double) USEC_PER_SEC;
+}
+
+static void add_for_check(MetricsWriter *writer, const Check *check, double value) {
+        metrics_add(writer, (MetricLabel[]){ { "check", check->settings.name }, {} }, value);
+}
+
+static void add_states(MetricsWriter *writer, MetricLabel *labels, MetricLabel *state,
+                       Status status) {
+        state->name = "state";
+        for (Status each = STATUS_UNKNOWN; each < _STATUS_MAX; each++) {
+                state->value = status_to_string(each);
+                metrics_add(writer, labels, status == each);
+        }
+}
+
+static void add_status(MetricsWriter *writer, const Scene *scene) {
+        MetricLabel labels[2] = {};
+
+        add_states(writer, labels, &labels[0],
+                   check_set_status(&scene->view->checks, NULL, scene->now_usec));
+}
+
+static void add_check_status(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        const char *type = check->settings.type_name;
+        MetricLabel labels[4] = { { "check", check->settings.name }, { "type", type ? type : "" } };
+
+        add_states(writer, labels, &labels[2], check_status(check, scene->now_usec));
+}
+
+static void add_check_quiet(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        add_for_check(writer, check,
+                      health_is_quiet(scene->view, check, scene->realtime_usec, NULL));
+}
+
+static void add_check_blocked(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        add_for_check(writer, check, dependencies_blocker(&scene->view->checks, check) != NULL);
+}
+
+static void add_check_flapping(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        add_for_check(writer, check, check->settling.flapping);
+}
+
+static void add_check_required(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        add_for_check(writer, check, check->settings.required);
+}
+
+static void add_check_durations(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        metrics_add_durations(writer, (MetricLabel[]){ { "check", check->settings.name }, {} },
+                              &check->durations);
+}
+
+static void add_check_runs(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        MetricLabel labels[3] = { { "check", check->settings.name }, { .name = "result" } };
+
+        (void) scene;
+        for (Status each = STATUS_HEALTHY; each < _STATUS_MAX; each++) {
+                labels[1].value = status_to_string(each);
+                metrics_add(writer, labels, (double) check->result_counts[each]);
+        }
+}
+
+static void add_check_last_success(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        if (check->passed_realtime_usec > 0)
+                add_for_check(writer, check, usec_to_seconds(check->passed_realtime_usec));
+}
+
+static void add_check_last_run(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        if (check->checked_realtime_usec > 0)
+                add_for_check(writer, check, usec_to_seconds(check->checked_realtime_usec));
+}
+
+static void add_check_failures(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        (void) scene;
+        add_for_check(writer, check, check->settling.failures);
+}
+
+static void add_check_values(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        MetricLabel labels[3] = { { "check", check->settings.name }, { .name = "name" } };
+        const Sample *sample = &check->sample;
+
+        (void) scene;
+        for (size_t i = 0; i < sample->n_details; i++) {
+                const Detail *detail = &sample->details[i];
+
+                labels[1].value = detail_name(sample, detail);
+                if (detail->type == DETAIL_NUMBER)
+                        metrics_add(writer, labels, detail->number);
+                else if (detail->type == DETAIL_BOOLEAN)
+                        metrics_add(writer, labels, detail->boolean);
+        }
+}
+
+static void add_breaker(MetricsWriter *writer, const Scene *scene, const Check *check) {
+        MetricLabel labels[3] = { { "check", check->settings.name }, { .name = "state" } };
+
+        (void) scene;
+        for (BreakerPosition each = BREAKER_CLOSED; each <= BREAKER_HALF_OPEN; each++) {
+                labels[1].value = breaker_position_to_string(each);
+                metrics_add(writer, labels, check->breaker.position == each);
+        }
+}
+
+static void add_watchdog_pings(MetricsWriter *writer, const Scene *scene) {
+        metrics_add(writer, no_labels, (double) scene->view->runtime->statistics.watchdog_pings);
+}
+
+static void add_restarts_left(MetricsWriter *writer, const Scene *scene) {
+        metrics_add(writer, no_labels, scene->view->restarts_left);
+}
+
+static void add_requests(MetricsWriter *writer, const Scene *scene) {
+        const Counters *counters = &scene->view->runtime->statistics.answers;
+
+        for (size_t i = 0; i < counters->n_items; i++) {
+                const Counter *counter = &counters->items[i];
+
+                metrics_add(writer,
+                            (MetricLabel[]){ { "endpoint", counter->words[0] },
+                                             { "code", counter->words[1] },
+                                             {} },
+                            (double) counter->value);
+        }
+}
+
+static void add_request_durations(MetricsWriter *writer, const Scene *scene) {
+        metrics_add_durations(writer, no_labels,
+                              &scene->view->runtime->statistics.answer_durations);
+}
+
+static void add_loop_lag(MetricsWriter *writer, const Scene *scene) {
+        metrics_add(writer, no_labels,
+                    usec_to_seconds(scheduler_lag_usec(scene->view->runtime->scheduler,
+                                                       scene->now_usec)));
+}
+
+static void add_journal_dropped(MetricsWriter *writer, const Scene *scene) {
+        metrics_add(writer, no_labels, (double) scene->view->runtime->statistics.journal_dropped);
+}
+
+static void add_build(MetricsWriter *writer, const Scene *scene) {
+        (void) scene;
+        metrics_add(writer, (MetricLabel[]){ { "version", HEALTHD_VERSION }, {} }, 1);
+}
+
+static const Metric metrics[] = {
+        { { "healthd_build", METRIC_INFO, NULL, "The version of healthd." }, .add = add_build },
+        { { "healthd_status", METRIC_GAUGE, NULL, "1 for the overall status of the host." },
+          .add = add_status },
+        { { "healthd_check_status", METRIC_GAUGE, NULL, "1 for the settled status of a check." },
+          .add_check = add_check_status },
+        { { "healthd_check_required", METRIC_GAUGE, NULL,
+            "Whether the check can make the host unhealthy." },
+          .add_check = add_check_required },
+        { { "healthd_check_quiet", METRIC_GAUGE, NULL,
+            "Whether a silence or a maintenance window covers the check." },
+          .add_check = add_check_quiet },
+        { { "healthd_check_blocked", METRIC_GAUGE, NULL,
+            "Whether a check that this one depends on fails." },
+          .add_check = add_check_blocked },
+        { { "healthd_check_flapping", METRIC_GAUGE, NULL,
+            "Whether the status of the check changes all the time." },
+          .add_check = add_check_flapping },
+        { { "healthd_check_duration_seconds", METRIC_HISTOGRAM, "seconds",
+            "How long the probes of the check took." },
+          .is_detail = true,
+          .add_check = add_check_durations },
+        { { "healthd_check_runs", METRIC_COUNTER, NULL,
+            "Results of the check, before settling, by what they were." },
+          .is_detail = true,
+          .add_check = add_check_runs },
+        { { "healthd_check_last_run_timestamp_seconds", METRIC_GAUGE, "seconds",
+            "When the last result came." },
+          .is_detail = true,
+          .add_check = add_check_last_run },
+        { { "healthd_check_last_success_timestamp_seconds", METRIC_GAUGE, "seconds",
+            "When the last result that passed came; absent until there is one." },
+          .is_detail = true,
+          .add_check = add_check_last_success },
+        { { "healthd_check_consecutive_failures", METRIC_GAUGE, NULL,
+            "Failures of the check since it last passed." },
+          .is_detail = true,
+          .add_check = add_check_failures },
+        { { "healthd_check_value", METRIC_GAUGE, NULL,
+            "Each number the check measured, by its name; yes is 1 and no is 0." },
+          .is_detail = true,
+          .add_check = add_check_values },
+        { { "healthd_breaker_state", METRIC_GAUGE, NULL, "1 for the position of the breaker." },
+          .is_detail = true,
+          .add_check = add_breaker },
+        { { "healthd_watchdog_pings", METRIC_COUNTER, NULL,
+            "How often systemd's watchdog was fed." },
+          .add = add_watchdog_pings },
+        { { "healthd_restart_budget_remaining", METRIC_GAUGE, NULL,
+            "Restarts by the watchdog that are left; at 0 it is fed whatever the checks say." },
+          .add = add_restarts_left },
+        { { "healthd_http_requests", METRIC_COUNTER, NULL,
+            "Requests answered, by endpoint and status code." },
+          .add = add_requests },
+        { { "healthd_http_request_duration_seconds", METRIC_HISTOGRAM, "seconds",
+            "From the first byte of a request to its answer." },
+          .add = add_request_durations },
+        { { "healthd_loop_lag_seconds", METRIC_GAUGE, "seconds",
+            "How late the event loop was, at its worst in the last ten seconds." },
+          .add = add_loop_lag },
+        { { "healthd_journal_dropped", METRIC_COUNTER, NULL,
+            "Journal entries lost because the journal did not take them." },
+          .add = add_journal_dropped },
+};
+
+static void add_metric(MetricsWriter *writer, const Metric *metric, const Scene *scene) {
+        const CheckSet *checks = &scene->view->checks;
+
+        metrics_begin_family(writer, &metric->family);
+        if (metric->add)
+                metric->add(writer, scene);
+        for (size_t i = 0; metric->add_check && i < checks->n_items; i++)
+                metric->add_check(writer, scene, checks->items[i]);
+}
+
+int metrics_render(const HealthView *view, MetricsDialect dialect, bool details, uint64_t now_usec,
+                   char **ret_text, size_t *ret_length) {
+        _cleanup_(metrics_writer_done) MetricsWriter writer = { .dialect = dialect };
+        Scene scene = { view, now_usec, now_realtime_usec() };
+
+        for (size_t i = 0; i < ELEMENTS(metrics); i++)
+                if (details || !metrics[i].is_detail)
+                        add_metric(&writer, &metrics[i], &scene);
+        return metrics_writer_finish(&writer, ret_text, ret_length);
+}
