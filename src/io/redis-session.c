@@ -49,6 +49,7 @@ static const struct {
         { "LOADING", "it answers when its data set is loaded" },
         { "MISCONF", "it cannot save its data: look at its log and at the disk" },
         { "MASTERDOWN", "its master does not answer" },
+        { "MOVED", "in a cluster, set Address= to the server it names" },
         { "ERR DB index", "check Database=" },
         { "ERR max number of clients", "raise maxclients, or find out who holds them" },
 };

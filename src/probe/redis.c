@@ -10,7 +10,7 @@
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"
-#include "io/redis-session.h"
+#include "probe/redis-sample.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6379"
 #define FIELD_SLOTS     256
@@ -203,8 +203,7 @@ static void probe_on_connected(RedisSession *session, double connect_ms, void *u
         RedisProbe *probe = userdata;
 
         (void) session;
-        sample_add_boolean(&probe->sample, "connected", true);
-        sample_add_number(&probe->sample, "connect_ms", connect_ms);
+        redis_sample_add_connected(&probe->sample, connect_ms);
         probe->sent_usec = now_monotonic_usec();
 }
 
@@ -223,20 +222,11 @@ static bool probe_on_reply(RedisSession *session, size_t command, redisReply *re
         return reply_handlers[command](userdata, reply);
 }
 
-static void sample_take_result(Sample *sample, const RedisResult *result) {
-        if (!result->connected)
-                sample_add_boolean(sample, "connected", false);
-        if (result->outcome == REDIS_FAILED)
-                sample_fail(sample, "%s", result->error);
-        else if (result->outcome == REDIS_FAILED_INTERNALLY)
-                sample_fail_internal(sample, "%s", result->error);
-}
-
 static void probe_on_done(RedisSession *session, const RedisResult *result, void *userdata) {
         RedisProbe *probe = userdata;
 
         (void) session;
-        sample_take_result(&probe->sample, result);
+        redis_sample_take_result(&probe->sample, result);
         check_report(probe->check, &probe->sample);
 }
 
@@ -264,13 +254,8 @@ static int redis_start(void *instance, Check *check) {
 
 static void redis_cancel(void *instance, Sample *sample) {
         RedisProbe *probe = instance;
-        Sample known = probe->sample;
-        RedisResult result;
 
-        probe->sample = *sample;
-        *sample = known;
-        redis_session_abandon(probe->session, &result);
-        sample_take_result(sample, &result);
+        redis_sample_abandon(&probe->sample, probe->session, sample);
 }
 
 static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
