@@ -115,6 +115,7 @@ const char *queue_http_text(const cJSON *object, const char *member) {
 static void queue_http_add_failure(const QueueHttp *http, const HttpResult *result,
                                    Sample *sample) {
         const char *why = result->error ? result->error : "out of memory";
+        const char *hint = result->dns_usec < 0 ? "check the host in Address=" : http->absent_hint;
         bool absent = result->connect_usec < 0;
         const QueueHttpCall *call = current_call(http);
 
@@ -125,7 +126,7 @@ static void queue_http_add_failure(const QueueHttp *http, const HttpResult *resu
         if (http->current == 0)
                 sample_add_boolean(sample, "connected", false);
         sample_fail(sample, "%s: %s%s%s%s", call->shown, why, absent ? " (" : "",
-                    absent ? http->absent_hint : "", absent ? ")" : "");
+                    absent ? hint : "", absent ? ")" : "");
 }
 
 static void queue_http_report(QueueHttp *http) {
