@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the programs beside the daemon have in common. They are for libraries that block or bring
+ * threads. A helper is told what to do by its arguments and the password by its standard input,
+ * and ends with exactly one JSON object on its standard output:
+ *
+ *     {"details":{"connected":true,"queue_size":42}}
+ *     {"details":{"connected":false},"error":"connecting to ..."}
+ *
+ * and 0. Anything else means that it could not do its work, and its standard error says why.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/json-writer.h"
+
+typedef struct HelperSettings {
+        const char *name; /* of the check: what the broker shows us as */
+        const char *address;
+        const char *queue, *group;
+        const char *username, *virtual_host;
+        const char *mechanism;
+        const char *ca_file, *certificate, *key;
+        bool tls;
+        uint64_t deadline_usec; /* CLOCK_MONOTONIC */
+        char *password;         /* owned; NULL if none was given */
+} HelperSettings;
+
+/*
+ * Reads "--queue=orders" and the like, and the password. Returns 0, or a negative errno after it
+ * has said on standard error what is wrong.
+ */
+int helper_read_settings(int argc, char **argv, HelperSettings *ret);
+void helper_settings_done(HelperSettings *settings);
+
+/* What is left until the deadline, at least 1. */
+int helper_left_ms(const HelperSettings *settings);
+
+/* The details so far, and the error if there is one. */
+typedef struct HelperAnswer {
+        JsonWriter details;
+        char *error;
+} HelperAnswer;
+
+void helper_answer_begin(HelperAnswer *answer);
+/* The first text stays: the cause comes before what follows from it. Returns -EIO. */
+int helper_fail(HelperAnswer *answer, const char *format, ...)
+                __attribute__((format(printf, 2, 3)));
+/*
+ * Writes it out, and empties it. result: of what the program did; negative without helper_fail()
+ * is a failure of ours. Returns the exit status of the program.
+ */
+int helper_answer_finish(HelperAnswer *answer, int result);
