@@ -232,9 +232,8 @@ static int log_in(AmqpCheck *check) {
                                            AMQP_SASL_METHOD_PLAIN,
                                            settings->username ? settings->username : "",
                                            settings->password ? settings->password : "");
-        json_add_boolean(&check->answer.details, "connected",
-                         reply.reply_type == AMQP_RESPONSE_NORMAL ||
-                                         reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION);
+        check->answer.connected = reply.reply_type == AMQP_RESPONSE_NORMAL ||
+                                  reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION;
         return check_reply(check, reply, login_refusals, "logging in");
 }
 
@@ -259,8 +258,8 @@ static int look_at_queue(AmqpCheck *check) {
                         "asking for the queue");
         if (r < 0)
                 return r;
-        json_add_unsigned(&check->answer.details, "queue_size", queue->message_count);
-        json_add_unsigned(&check->answer.details, "consumers", queue->consumer_count);
+        json_add_unsigned(&check->answer.json, "queue_size", queue->message_count);
+        json_add_unsigned(&check->answer.json, "consumers", queue->consumer_count);
         /* Or the broker logs a client that went without a word. What it answers is of no use. */
         (void) amqp_connection_close(check->connection, AMQP_REPLY_SUCCESS);
         return 0;
@@ -279,11 +278,9 @@ static int amqp_check_run(AmqpCheck *check) {
         if (r < 0)
                 return r;
         r = connect_to_broker(check);
-        if (r < 0) {
-                json_add_boolean(&check->answer.details, "connected", false);
+        if (r < 0)
                 return r;
-        }
-        json_add_number(&check->answer.details, "connect_ms", time_since_ms(started_usec));
+        json_add_number(&check->answer.json, "connect_ms", time_since_ms(started_usec));
         r = log_in(check);
         return r < 0 ? r : look_at_queue(check);
 }

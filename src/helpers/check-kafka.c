@@ -172,10 +172,10 @@ static int ask_for_topic(KafkaCheck *check, KafkaMetadata **ret) {
                         return 0;
                 }
                 (void) rd_kafka_poll(check->client, 0);
-                if (check->unreachable || left_ms <= ROUND_MS ||
-                    (error != RD_KAFKA_RESP_ERR__TIMED_OUT &&
-                     error != RD_KAFKA_RESP_ERR__TRANSPORT))
+                if (error != RD_KAFKA_RESP_ERR__TIMED_OUT && error != RD_KAFKA_RESP_ERR__TRANSPORT)
                         return fail(check, error, "asking for the topic");
+                if (check->unreachable || left_ms <= ROUND_MS)
+                        return fail(check, RD_KAFKA_RESP_ERR__TIMED_OUT, "asking for the topic");
         }
 }
 
@@ -246,7 +246,7 @@ static int add_lag(KafkaCheck *check, const rd_kafka_topic_partition_list_t *beg
                    const rd_kafka_topic_partition_list_t *end,
                    const rd_kafka_topic_partition_list_t *committed) {
         int64_t lag = 0, worst = 0, messages = 0;
-        JsonWriter *details = &check->answer.details;
+        JsonWriter *json = &check->answer.json;
 
         for (int i = 0; i < committed->cnt; i++) {
                 const char *topic = committed->elems[i].topic;
@@ -266,11 +266,11 @@ static int add_lag(KafkaCheck *check, const rd_kafka_topic_partition_list_t *beg
                 worst = behind > worst ? behind : worst;
                 messages += last->offset - first->offset;
         }
-        json_add_unsigned(details, "queue_size", (uint64_t) lag);
-        json_add_unsigned(details, "lag", (uint64_t) lag);
-        json_add_unsigned(details, "lag_max", (uint64_t) worst);
-        json_add_unsigned(details, "messages", (uint64_t) (messages > 0 ? messages : 0));
-        json_add_unsigned(details, "partitions", (uint64_t) committed->cnt);
+        json_add_unsigned(json, "queue_size", (uint64_t) lag);
+        json_add_unsigned(json, "lag", (uint64_t) lag);
+        json_add_unsigned(json, "lag_max", (uint64_t) worst);
+        json_add_unsigned(json, "messages", (uint64_t) (messages > 0 ? messages : 0));
+        json_add_unsigned(json, "partitions", (uint64_t) committed->cnt);
         return 0;
 }
 
@@ -285,9 +285,9 @@ static int kafka_check_run(KafkaCheck *check) {
         if (r < 0)
                 return r;
         r = ask_for_topic(check, &metadata);
-        json_add_boolean(&check->answer.details, "connected", r >= 0);
         if (r < 0)
                 return r;
+        check->answer.connected = true;
         r = list_partitions(check, metadata, &committed);
         if (r < 0)
                 return r;

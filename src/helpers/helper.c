@@ -119,18 +119,18 @@ int helper_left_ms(const HelperSettings *settings) {
 
 void helper_answer_begin(HelperAnswer *answer) {
         *answer = (HelperAnswer){};
-        json_object_begin(&answer->details, NULL);
-        json_object_begin(&answer->details, "details");
+        json_object_begin(&answer->json, NULL);
+        json_object_begin(&answer->json, "details");
 }
 
 int helper_fail(HelperAnswer *answer, const char *format, ...) {
         va_list arguments;
 
-        if (answer->error)
+        if (answer->message)
                 return -EIO;
         va_start(arguments, format);
         /* Out of memory: the answer cannot be finished either. */
-        (void) string_vprintf(&answer->error, format, arguments);
+        (void) string_vprintf(&answer->message, format, arguments);
         va_end(arguments);
         return -EIO;
 }
@@ -139,23 +139,27 @@ static int answer_write(HelperAnswer *answer) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        json_object_end(&answer->details);
-        if (answer->error)
-                json_add_string(&answer->details, "error", answer->error);
-        json_object_end(&answer->details);
-        r = json_writer_finish(&answer->details, &text, NULL);
+        json_add_boolean(&answer->json, "connected", answer->connected);
+        json_object_end(&answer->json);
+        if (answer->message) {
+                json_add_string(&answer->json, "status",
+                                answer->connected ? "unhealthy" : "unreachable");
+                json_add_string(&answer->json, "message", answer->message);
+        }
+        json_object_end(&answer->json);
+        r = json_writer_finish(&answer->json, &text, NULL);
         if (r < 0)
                 return r;
         return puts(text) >= 0 && fflush(stdout) == 0 ? 0 : -errno;
 }
 
 int helper_answer_finish(HelperAnswer *answer, int result) {
-        int r = answer->error ? 0 : result;
+        int r = answer->message ? 0 : result;
 
         if (r >= 0)
                 r = answer_write(answer);
-        json_writer_done(&answer->details);
-        free(TAKE_PTR(answer->error));
+        json_writer_done(&answer->json);
+        free(TAKE_PTR(answer->message));
         if (r >= 0)
                 return EXIT_SUCCESS;
         (void) fprintf(stderr, "%s: %s\n", program_invocation_short_name, strerrordesc_np(-r));

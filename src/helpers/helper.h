@@ -4,12 +4,13 @@
 /*
  * What the programs beside the daemon have in common. They are for libraries that block or bring
  * threads. A helper is told what to do by its arguments and the password by its standard input,
- * and ends with exactly one JSON object on its standard output:
+ * and answers as a plug-in with JSON does (probe/plugin.h):
  *
  *     {"details":{"connected":true,"queue_size":42}}
- *     {"details":{"connected":false},"error":"connecting to ..."}
+ *     {"details":{"connected":true},"status":"unhealthy","message":"there is no such queue ..."}
+ *     {"details":{"connected":false},"status":"unreachable","message":"connecting to ..."}
  *
- * and 0. Anything else means that it could not do its work, and its standard error says why.
+ * If it ends with another status than 0, it could not do its work; its standard error says why.
  */
 
 #include <stdbool.h>
@@ -39,14 +40,14 @@ void helper_settings_done(HelperSettings *settings);
 /* What is left until the deadline, at least 1. */
 int helper_left_ms(const HelperSettings *settings);
 
-/* The details so far, and the error if there is one. */
 typedef struct HelperAnswer {
-        JsonWriter details;
-        char *error;
+        JsonWriter json; /* what is added is a detail */
+        bool connected;  /* the broker talked to us, whatever it said then */
+        char *message;   /* what went wrong */
 } HelperAnswer;
 
 void helper_answer_begin(HelperAnswer *answer);
-/* The first text stays: the cause comes before what follows from it. Returns -EIO. */
+/* The dependency failed. The first text stays: it is the cause of what follows. Returns -EIO. */
 int helper_fail(HelperAnswer *answer, const char *format, ...)
                 __attribute__((format(printf, 2, 3)));
 /*
