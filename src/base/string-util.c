@@ -106,6 +106,64 @@ void string_make_printable(char *text) {
         }
 }
 
+/* Reads up to most digits of base 8 or 16; returns their number. */
+static size_t digits_read(const char *text, unsigned base, size_t most, unsigned *ret) {
+        static const char digits[] = "0123456789abcdef";
+        unsigned value = 0;
+        size_t n = 0;
+
+        for (; n < most && text[n]; n++) {
+                const char *digit = strchr(digits, tolower((unsigned char) text[n]));
+                if (!digit || (unsigned) (digit - digits) >= base)
+                        break;
+                value = value * base + (unsigned) (digit - digits);
+        }
+        *ret = value;
+        return n;
+}
+
+/* What stands after the backslash; returns its length, 0 if it is no escape. */
+static size_t escape_read(const char *text, char *ret) {
+        static const char letters[] = "abfnrtvs\\\"'", bytes[] = "\a\b\f\n\r\t\v \\\"'";
+        const char *letter = *text ? strchr(letters, *text) : NULL;
+        unsigned value;
+        size_t n;
+
+        if (letter) {
+                *ret = bytes[letter - letters];
+                return 1;
+        }
+        n = *text == 'x' ? 1 + digits_read(text + 1, 16, 2, &value)
+                         : digits_read(text, 8, 3, &value);
+        if (n == 0 || (*text == 'x' && n != 3) || value > 0xff)
+                return 0;
+        *ret = (char) value;
+        return n;
+}
+
+int string_unescape(const char *text, char **ret, size_t *ret_length) {
+        _cleanup_free_ char *bytes = malloc(strlen(text) + 1);
+        size_t length = 0, n;
+
+        if (!bytes)
+                return -ENOMEM;
+        while (*text) {
+                if (*text != '\\') {
+                        bytes[length++] = *text++;
+                        continue;
+                }
+                n = escape_read(text + 1, &bytes[length]);
+                if (n == 0)
+                        return -EINVAL;
+                length++;
+                text += 1 + n;
+        }
+        bytes[length] = '\0';
+        *ret = TAKE_PTR(bytes);
+        *ret_length = length;
+        return 0;
+}
+
 char *string_free_secret(char *text) {
         if (text)
                 explicit_bzero(text, strlen(text));

@@ -44,6 +44,13 @@ size_t utf8_sequence_length(const char *text, size_t size);
 /* Makes a text of anybody's one line of valid UTF-8, in place; accepts NULL. */
 void string_make_printable(char *text);
 
+/*
+ * Reads the escapes of C in a text of the configuration: \n \r \t \\ \" \xHH \OOO and their
+ * like, and \s for a space, as systemd has it. The bytes may contain NUL and are followed by one.
+ * Returns 0, -EINVAL if there is another one, or -ENOMEM.
+ */
+int string_unescape(const char *text, char **ret, size_t *ret_length);
+
 /* Overwrites a secret before it is freed; accepts NULL; returns NULL. */
 char *string_free_secret(char *text);
 
