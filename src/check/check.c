@@ -153,8 +153,12 @@ static void check_on_deadline(Timer *timer, void *userdata) {
         (void) timer;
         check->type->cancel(check->instance, &sample);
         time_span_format(span, sizeof(span), check->settings.timeout_usec);
-        sample_fail(&sample, "timed out after %s%s%s", span, sample.error ? ": " : "",
-                    sample.error ? sample.error : "");
+        /* What never had its turn says nothing about what was to be checked. */
+        sample_set_result(&sample,
+                          sample.result == SAMPLE_INTERNAL_ERROR ? SAMPLE_INTERNAL_ERROR
+                                                                 : SAMPLE_FAILED,
+                          "timed out after %s%s%s", span, sample.error ? ": " : "",
+                          sample.error ? sample.error : "");
         check_report(check, &sample);
 }
 
@@ -198,7 +202,9 @@ static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_u
 
         if (check->settings.breaker_after == 0 || (result == SAMPLE_INTERNAL_ERROR && was_closed))
                 return false;
-        (void) breaker_push(&check->breaker, result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED,
+        (void) breaker_push(&check->breaker,
+                            result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED ||
+                                            result == SAMPLE_UNHEALTHY,
                             now_usec);
         return was_closed != (check->breaker.position == BREAKER_CLOSED);
 }

@@ -52,9 +52,10 @@ Status judge_sample(const CheckSettings *settings, const Sample *sample, char **
         ConditionResult unhealthy, degraded;
 
         *ret_reason = NULL;
-        if (sample->result == SAMPLE_FAILED || sample->result == SAMPLE_INTERNAL_ERROR) {
+        if (sample->result == SAMPLE_FAILED || sample->result == SAMPLE_UNHEALTHY ||
+            sample->result == SAMPLE_INTERNAL_ERROR) {
                 (void) string_replace(ret_reason, sample->error);
-                return sample->result == SAMPLE_FAILED ? STATUS_UNHEALTHY : STATUS_ERROR;
+                return sample->result == SAMPLE_INTERNAL_ERROR ? STATUS_ERROR : STATUS_UNHEALTHY;
         }
         unhealthy = judge_list(&settings->unhealthy_when, sample, &bad);
         if (unhealthy == CONDITION_TRUE) {

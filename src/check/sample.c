@@ -139,20 +139,34 @@ void sample_add_string(Sample *sample, const char *name, const char *value) {
         detail->string = (uint32_t) offset;
 }
 
+static void sample_vset_result(Sample *sample, SampleResult result, const char *format,
+                               va_list arguments) __attribute__((format(printf, 3, 0)));
+static void sample_vset_result(Sample *sample, SampleResult result, const char *format,
+                               va_list arguments) {
+        (void) string_vprintf(&sample->error, format, arguments);
+        sample->result = result;
+}
+
 void sample_fail(Sample *sample, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        (void) string_vprintf(&sample->error, format, arguments);
+        sample_vset_result(sample, SAMPLE_FAILED, format, arguments);
         va_end(arguments);
-        sample->result = SAMPLE_FAILED;
 }
 
 void sample_fail_internal(Sample *sample, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        (void) string_vprintf(&sample->error, format, arguments);
+        sample_vset_result(sample, SAMPLE_INTERNAL_ERROR, format, arguments);
         va_end(arguments);
-        sample->result = SAMPLE_INTERNAL_ERROR;
+}
+
+void sample_set_result(Sample *sample, SampleResult result, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        sample_vset_result(sample, result, format, arguments);
+        va_end(arguments);
 }

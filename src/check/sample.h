@@ -30,6 +30,7 @@ typedef enum SampleResult {
         SAMPLE_MEASURED,       /* the conditions decide */
         SAMPLE_FAILED,         /* the dependency failed: unhealthy */
         SAMPLE_DEGRADED,       /* the dependency itself says it is degraded (a plug-in's exit 1) */
+        SAMPLE_UNHEALTHY,      /* it says it is unhealthy (exit 2): no matter for the breaker */
         SAMPLE_INTERNAL_ERROR, /* healthd itself could not carry the probe out: error */
 } SampleResult;
 
@@ -64,6 +65,9 @@ void sample_fail(Sample *sample, const char *format, ...) __attribute__((format(
 /* healthd itself could not probe: no memory, no descriptors, a missing plug-in. */
 void sample_fail_internal(Sample *sample, const char *format, ...)
                 __attribute__((format(printf, 2, 3)));
+/* Any result but SAMPLE_MEASURED, with its reason. */
+void sample_set_result(Sample *sample, SampleResult result, const char *format, ...)
+                __attribute__((format(printf, 3, 4)));
 
 const Detail *sample_find(const Sample *sample, const char *name);
 const char *detail_name(const Sample *sample, const Detail *detail);

@@ -368,16 +368,39 @@ static int credential_read(ConfigContext *context, const char *name, char **ret_
         return *ret_value ? 0 : -ENOMEM;
 }
 
+/* What may be a secret or a reference to one. */
+static const char *entry_value(const ConfigEntry *entry, const ConfigKey *key) {
+        const char *sign = key->flags & CONFIG_ASSIGNMENT ? strchr(entry->value, '=') : NULL;
+
+        return sign ? sign + 1 : entry->value;
+}
+
+/* The entry with its credential's value in the place of the reference. */
+static int entry_read_credential(const ConfigEntry *entry, const char *value,
+                                 ConfigContext *context, char **ret_held, char **ret_why) {
+        _cleanup_(cleanup_free_secret) char *held = NULL;
+        const char *name = string_after_prefix(value, CREDENTIAL_PREFIX);
+        int r;
+
+        r = credential_read(context, name, &held, ret_why);
+        if (r < 0 || value == entry->value) {
+                *ret_held = r < 0 ? NULL : TAKE_PTR(held);
+                return r;
+        }
+        return string_printf(ret_held, "%.*s%s", (int) (value - entry->value), entry->value, held);
+}
+
 /* Resolves a reference into *ret_held (NULL: the value is what is written); notes secrets. */
 static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigContext *context,
                          char **ret_held, char **ret_why) {
-        const char *name = string_after_prefix(entry->value, CREDENTIAL_PREFIX);
+        const char *value = entry_value(entry, key);
+        bool refers = string_after_prefix(value, CREDENTIAL_PREFIX);
 
-        if (name && key->flags & CONFIG_CREDENTIAL)
-                return credential_read(context, name, ret_held, ret_why);
-        if (name)
+        if (refers && key->flags & CONFIG_CREDENTIAL)
+                return entry_read_credential(entry, value, context, ret_held, ret_why);
+        if (refers)
                 return why(ret_why, "this key takes no credential; write the value itself");
-        return key->flags & CONFIG_SECRET ? string_list_add(&context->secrets, entry->value) : 0;
+        return key->flags & CONFIG_SECRET ? string_list_add(&context->secrets, value) : 0;
 }
 
 static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *field,

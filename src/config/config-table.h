@@ -24,6 +24,7 @@ typedef enum ConfigFlags {
         CONFIG_SECRET = 1 << 0,     /* the value is never shown, not even in an error text */
         CONFIG_CREDENTIAL = 1 << 1, /* the value may be "credential:NAME" */
         CONFIG_LIST = 1 << 2,       /* for parsers of your own that append: see ConfigParser */
+        CONFIG_ASSIGNMENT = 1 << 3, /* NAME=VALUE: the other flags speak of VALUE */
 } ConfigFlags;
 
 typedef struct ConfigKey ConfigKey;

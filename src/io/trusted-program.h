@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Whether a program may be run unattended: whoever can change it can do whatever healthd may do,
+ * with every credential it is given.
+ */
+
+/*
+ * The file belongs to root and only root can write it; the directories on the way to it (as it is
+ * written, and where links lead) belong to root and not everybody can write them, unless they are
+ * sticky. path: absolute. Returns 0, or a negative errno and *ret_why, owned by the caller: what is
+ * wrong and what to do; NULL if memory is short.
+ */
+int trusted_program_check(const char *path, char **ret_why);
