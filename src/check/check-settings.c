@@ -181,7 +181,15 @@ static int check_find_type(const ConfigFile *file, const ProbeTypeRow *types,
 }
 
 /* The instance and the conditions a check of this type starts with. */
-static int check_settings_set_type(CheckSettings *settings, const ProbeType *type) {
+static int check_settings_add_default(CheckSettings *settings, const char *condition) {
+        _cleanup_free_ char *why = NULL;
+
+        return condition_list_add(&settings->unhealthy_when, condition, &why);
+}
+
+static int check_settings_set_type(CheckSettings *settings, const ProbeType *type,
+                                   const ConfigFile *file) {
+        const ProbeKeyCondition *row = type->unhealthy_when_set;
         int r;
 
         settings->instance = calloc(1, type->instance_size);
@@ -189,8 +197,14 @@ static int check_settings_set_type(CheckSettings *settings, const ProbeType *typ
                 return -ENOMEM;
         settings->type = type;
         for (size_t i = 0; type->unhealthy_when && type->unhealthy_when[i]; i++) {
-                _cleanup_free_ char *why = NULL;
-                r = condition_list_add(&settings->unhealthy_when, type->unhealthy_when[i], &why);
+                r = check_settings_add_default(settings, type->unhealthy_when[i]);
+                if (r < 0)
+                        return r;
+        }
+        for (; row && row->key; row++) {
+                if (!config_file_find(file, type->section, row->key))
+                        continue;
+                r = check_settings_add_default(settings, row->condition);
                 if (r < 0)
                         return r;
         }
@@ -381,7 +395,7 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const P
         if (r < 0)
                 return r;
         if (type) {
-                r = check_settings_set_type(&loaded, type);
+                r = check_settings_set_type(&loaded, type, file);
                 if (r < 0)
                         return r;
         }

@@ -32,6 +32,11 @@ typedef enum ConnectionMode {
 
 extern const char *const connection_mode_words[];
 
+/* { "BodyMatch", "body_match == no" } */
+typedef struct ProbeKeyCondition {
+        const char *key, *condition;
+} ProbeKeyCondition;
+
 struct ProbeType {
         const char *name;    /* of Type= */
         const char *section; /* that holds its keys */
@@ -39,6 +44,8 @@ struct ProbeType {
         const ConfigKey *keys;
         /* The conditions it starts with: "status_code != 200"; NULL-terminated, may be NULL. */
         const char *const *unhealthy_when;
+        /* Those it starts with if a key is set; ends with {}, may be NULL. */
+        const ProbeKeyCondition *unhealthy_when_set;
 
         /* The instance is zeroed; sets the defaults of its keys. May be NULL. */
         int (*init)(void *instance);

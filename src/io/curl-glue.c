@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
+#include "io/certificate.h"
 
 /* One kept connection for each persistent check; more than that is not worth its memory. */
 #define CONNECTIONS_MAX 1024L
@@ -27,6 +28,16 @@ typedef struct CurlSocket {
         IoSource io;
 } CurlSocket;
 
+/* "certificate has expired" is only half of what the reader needs. */
+static void transfer_add_advice(CurlTransfer *transfer, CURLcode result) {
+        const char *advice = certificate_advise(transfer->easy, result);
+        size_t length = strlen(transfer->error);
+
+        if (advice && length > 0)
+                (void) snprintf(transfer->error + length, sizeof(transfer->error) - length, " (%s)",
+                                advice);
+}
+
 /* Tells libcurl what happened, then hands over what is finished. May free the glue. */
 static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
         CURLMsg *message;
@@ -41,6 +52,7 @@ static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
                 if (!transfer->keep_connection || result != CURLE_OK)
                         curl_transfer_cancel(transfer);
+                transfer_add_advice(transfer, result);
                 transfer->on_done(transfer, result, transfer->userdata);
         }
         glue->dispatching = false;

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "io/certificate.h"
 #include "io/curl-glue.h"
 #include "io/http-url.h"
 
@@ -96,6 +97,7 @@ static void request_get_times(const HttpRequest *request, HttpResult *result) {
 
 static void request_get_answer(HttpRequest *request, long status, HttpResult *result) {
         CURL *easy = request->transfer.easy;
+        CertificateChain chain;
         long n_connects = 0;
 
         request_get_times(request, result);
@@ -110,8 +112,10 @@ static void request_get_answer(HttpRequest *request, long status, HttpResult *re
                 return;
         /* A kept connection tells its certificates once. */
         (void) curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &n_connects);
-        if (n_connects > 0)
-                request->certificate_expiry = http_transfer_certificate_expiry(easy);
+        if (n_connects > 0) {
+                certificate_chain_read(easy, &chain);
+                request->certificate_expiry = chain.expiry;
+        }
         result->certificate_expiry = request->certificate_expiry;
 }
 

@@ -81,20 +81,3 @@ void http_result_read_connection(HttpResult *result, CURL *easy) {
                 if (versions[i].version == version)
                         result->http_version = versions[i].number;
 }
-
-time_t http_transfer_certificate_expiry(CURL *easy) {
-        struct curl_certinfo *info = NULL;
-        const char *date;
-        time_t earliest = 0, expiry;
-
-        if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info)
-                return 0;
-        for (int i = 0; i < info->num_of_certs; i++)
-                for (struct curl_slist *item = info->certinfo[i]; item; item = item->next) {
-                        date = string_after_prefix(item->data, "Expire date:");
-                        expiry = date ? curl_getdate(date, NULL) : -1;
-                        if (expiry > 0 && (earliest == 0 || expiry < earliest))
-                                earliest = expiry;
-                }
-        return earliest;
-}

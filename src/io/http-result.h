@@ -63,5 +63,3 @@ void http_result_say_too_large(HttpResult *result, const char *what, size_t limi
 int64_t http_transfer_time_usec(CURL *easy, CURLINFO info);
 void http_result_read_times(HttpResult *result, CURL *easy, bool tls);
 void http_result_read_connection(HttpResult *result, CURL *easy);
-/* When the first of the certificates that were sent on this transfer expires, 0: none was. */
-time_t http_transfer_certificate_expiry(CURL *easy);

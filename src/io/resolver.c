@@ -30,6 +30,7 @@ typedef struct Job {
         struct Job *next;
         Name *name; /* for the loop only */
         bool temporary;
+        int family;
         ResolverAnswer answer;
         char host[];
 } Job;
@@ -61,6 +62,8 @@ struct Name {
         Name *next; /* in its bucket */
         Resolver *resolver;
         ResolverQuery *waiting;
+        int family;
+        bool keeps; /* what was found, to answer with it again */
         bool looking_up;
         Timer patience;
         uint64_t good_usec; /* when good was found, 0: never */
@@ -103,7 +106,7 @@ static void shared_release(Shared *shared) {
 }
 
 static void job_run(Job *job) {
-        const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+        const struct addrinfo hints = { .ai_family = job->family, .ai_socktype = SOCK_STREAM };
         struct addrinfo *list = NULL;
         ResolverAnswer *answer = &job->answer;
         int r;
@@ -273,7 +276,8 @@ static void name_answer(Name *name, const ResolverAnswer *answer) {
 }
 
 static bool name_has_good(const Name *name, uint64_t age_usec) {
-        return name->good_usec > 0 && now_monotonic_usec() - name->good_usec <= age_usec;
+        return name->keeps && name->good_usec > 0 &&
+               now_monotonic_usec() - name->good_usec <= age_usec;
 }
 
 static void name_on_patience(Timer *timer, void *userdata) {
@@ -325,11 +329,12 @@ static void resolver_on_wake(IoSource *source, uint32_t revents, void *userdata)
         }
 }
 
-static Name **resolver_find_name(Resolver *resolver, const char *host) {
+static Name **resolver_find_name(Resolver *resolver, const char *host, int family, bool keeps) {
         uint64_t hash = hash_add_string(HASH_START, host);
         Name **link = &resolver->buckets[hash % BUCKETS];
 
-        while (*link && strcmp((*link)->host, host) != 0)
+        while (*link && ((*link)->family != family || (*link)->keeps != keeps ||
+                         strcmp((*link)->host, host) != 0))
                 link = &(*link)->next;
         return link;
 }
@@ -352,8 +357,9 @@ static bool resolver_evict_name(Resolver *resolver) {
         return true;
 }
 
-static int resolver_get_name(Resolver *resolver, const char *host, Name **ret) {
-        Name **link = resolver_find_name(resolver, host), *name;
+static int resolver_get_name(Resolver *resolver, const char *host, int family, bool keeps,
+                             Name **ret) {
+        Name **link = resolver_find_name(resolver, host, family, keeps), *name;
         size_t size = strlen(host) + 1;
 
         if (!*link) {
@@ -363,10 +369,12 @@ static int resolver_get_name(Resolver *resolver, const char *host, Name **ret) {
                 if (!name)
                         return -ENOMEM;
                 name->resolver = resolver;
+                name->family = family;
+                name->keeps = keeps;
                 memcpy(name->host, host, size);
                 timer_init(&name->patience, resolver->scheduler, name_on_patience, name);
                 /* The eviction may have freed what the link pointed into. */
-                link = resolver_find_name(resolver, host);
+                link = resolver_find_name(resolver, host, family, keeps);
                 *link = name;
                 resolver->n_names++;
         }
@@ -386,6 +394,7 @@ static int name_look_up(Name *name) {
         if (!job)
                 return -ENOMEM;
         job->name = name;
+        job->family = name->family;
         memcpy(job->host, name->host, size);
         if (name_has_good(name, LAST_GOOD_USEC)) {
                 r = timer_arm_after(&name->patience, PATIENCE_USEC);
@@ -404,8 +413,8 @@ static int name_look_up(Name *name) {
         return 0;
 }
 
-int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answer, void *userdata,
-                   ResolverQuery **ret) {
+static int resolver_ask(Resolver *resolver, const char *host, int family, bool keeps,
+                        ResolverHandler on_answer, void *userdata, ResolverQuery **ret) {
         _cleanup_free_ ResolverQuery *query = calloc(1, sizeof(ResolverQuery));
         ResolverAnswer numeric = { .n_addresses = 1 };
         Name *name;
@@ -420,7 +429,7 @@ int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answ
                 *ret = TAKE_PTR(query);
                 return 0;
         }
-        r = resolver_get_name(resolver, host, &name);
+        r = resolver_get_name(resolver, host, family, keeps, &name);
         if (r < 0)
                 return r;
         if (name_has_good(name, FRESH_USEC)) {
@@ -440,6 +449,16 @@ int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answ
         }
         *ret = TAKE_PTR(query);
         return 0;
+}
+
+int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answer, void *userdata,
+                   ResolverQuery **ret) {
+        return resolver_ask(resolver, host, AF_UNSPEC, true, on_answer, userdata, ret);
+}
+
+int resolver_query_now(Resolver *resolver, const char *host, int family, ResolverHandler on_answer,
+                       void *userdata, ResolverQuery **ret) {
+        return resolver_ask(resolver, host, family, false, on_answer, userdata, ret);
 }
 
 ResolverQuery *resolver_query_cancel(ResolverQuery *query) {

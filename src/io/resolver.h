@@ -14,7 +14,7 @@
 #include "io/resolved-address.h"
 #include "io/scheduler.h"
 
-#define RESOLVER_ADDRESSES_MAX 8
+#define RESOLVER_ADDRESSES_MAX 16
 
 typedef struct Resolver Resolver;
 typedef struct ResolverQuery ResolverQuery;
@@ -42,5 +42,11 @@ Resolver *resolver_free(Resolver *resolver);
  */
 int resolver_query(Resolver *resolver, const char *host, ResolverHandler on_answer, void *userdata,
                    ResolverQuery **ret);
+/*
+ * The same by a real look-up, for whoever wants to know what the name server says now: nothing
+ * that was found before is the answer. family: AF_INET, AF_INET6, or AF_UNSPEC for both.
+ */
+int resolver_query_now(Resolver *resolver, const char *host, int family, ResolverHandler on_answer,
+                       void *userdata, ResolverQuery **ret);
 /* Forgets the query (NULL is fine); its handler is not called. Returns NULL. */
 ResolverQuery *resolver_query_cancel(ResolverQuery *query);

@@ -167,6 +167,16 @@ static void stream_on_tls_done(CurlTransfer *transfer, CURLcode result, void *us
         stream_on_connected(stream);
 }
 
+/* Changes nothing: it is how libcurl tells that the connection is there and TLS begins. */
+static CURLcode stream_on_tls_begin(CURL *easy, void *context, void *userdata) {
+        Stream *stream = userdata;
+
+        (void) easy;
+        (void) context;
+        (void) string_printf(&stream->stage, "setting up TLS with %s", stream->place);
+        return CURLE_OK;
+}
+
 static int stream_set_tls_options(Stream *stream, const ResolvedAddress *address) {
         const StreamTarget *target = &stream->target;
         CurlTransfer *transfer = &stream->transfer;
@@ -192,6 +202,9 @@ static int stream_set_tls_options(Stream *stream, const ResolvedAddress *address
                         return r;
         }
         curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
+        curl_easy_setopt(transfer->easy, CURLOPT_CERTINFO, (long) target->wants_certificates);
+        curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_FUNCTION, stream_on_tls_begin);
+        curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_DATA, stream);
         /* It is not HTTP that will be spoken. */
         curl_easy_setopt(transfer->easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
         return target->path ? curl_transfer_set_unix_path(transfer, target->path)
@@ -405,6 +418,12 @@ ssize_t stream_write(Stream *stream, const void *data, size_t size) {
                 return r;
         }
         return n;
+}
+
+void stream_get_certificates(const Stream *stream, CertificateChain *ret) {
+        *ret = (CertificateChain){};
+        if (stream->target.tls && stream->connected)
+                certificate_chain_read(stream->transfer.easy, ret);
 }
 
 bool stream_failed_internally(const Stream *stream) {

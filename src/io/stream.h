@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "io/certificate.h"
 #include "io/runtime.h"
 
 typedef struct Stream Stream;
@@ -23,6 +24,7 @@ typedef struct StreamTarget {
         bool tls;
         const char *server_name; /* for TLS; NULL: host */
         const char *ca_file;     /* NULL: the system's */
+        bool wants_certificates; /* for stream_get_certificates() */
 } StreamTarget;
 
 typedef enum StreamEvent {
@@ -52,6 +54,9 @@ ssize_t stream_read(Stream *stream, void *buffer, size_t size);
  * on with the rest, at the same place in memory.
  */
 ssize_t stream_write(Stream *stream, const void *data, size_t size);
+
+/* The certificates of the peer, once connected in TLS; the texts live as long as it. */
+void stream_get_certificates(const Stream *stream, CertificateChain *ret);
 
 /* Whether it failed because we are short of descriptors or memory: no verdict on the peer. */
 bool stream_failed_internally(const Stream *stream);

@@ -7,13 +7,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <regex.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/time-util.h"
 #include "check/probe.h"
+#include "io/certificate.h"
 #include "io/http-url.h"
 #include "io/json-pointer.h"
 #include "probe/http-keys.h"
@@ -48,6 +47,11 @@ static const ConfigKey http_keys[] = {
 };
 
 static const char *const http_unhealthy_when[] = { "status_code != 200", NULL };
+
+static const ProbeKeyCondition http_unhealthy_when_set[] = {
+        { "BodyMatch", "body_match == no" },
+        {},
+};
 
 static const char *const http_detail_names[] = {
         "available",       "status_code",
@@ -152,12 +156,8 @@ static void add_milliseconds(Sample *sample, const char *name, int64_t usec) {
 }
 
 static void add_certificate(Sample *sample, time_t expiry) {
-        double days;
-
-        if (expiry == 0)
-                return;
-        days = difftime(expiry, (time_t) (now_realtime_usec() / USEC_PER_SEC)) / 86400;
-        sample_add_number(sample, "certificate_days_left", floor(days * 10) / 10);
+        if (expiry != 0)
+                sample_add_number(sample, "certificate_days_left", certificate_days_left(expiry));
 }
 
 static void http_add_answer(const HttpResult *result, Sample *sample) {
@@ -305,6 +305,7 @@ const ProbeType http_probe = {
         .instance_size = sizeof(HttpProbe),
         .keys = http_keys,
         .unhealthy_when = http_unhealthy_when,
+        .unhealthy_when_set = http_unhealthy_when_set,
         .prepare = http_prepare,
         .start = http_start,
         .cancel = http_cancel,

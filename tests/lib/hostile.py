@@ -61,6 +61,9 @@ BEHAVIOURS = {
     "redirect_loop": (say, b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
     "redirect_nowhere": (say, b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n"
                               b"Content-Length: 0\r\n\r\n"),
+    "endless_banner": (endless, b"", b"220 " + b"z" * 60000 + b"\r\n"),
+    "slow_banner": (drip, b"220-"),
+    "nul_banner": (say, b"\x00\x01\x00SQL\x00\xff\r\nmore\r\n"),
     "redis_latin1": (say, b"-ERR f\xfcr\x07 Sie\r\n"),
     "one_answer": (answer_once, OK + b"Content-Length: 2\r\n\r\nok"),
 }

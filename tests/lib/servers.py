@@ -289,6 +289,31 @@ class Nginx(Server):
         self.process.send_signal(signal.SIGHUP)
 
 
+class Dnsmasq(Server):
+    """dnsmasq with the given options; addresses of names are also read from hosts, by reload()."""
+
+    def __init__(self, *options, host="127.0.0.1", port=None):
+        super().__init__("dnsmasq")
+        self.host = host
+        self.port = port or self.port
+        self.options = options
+        self.hosts = self.directory / "hosts"
+        self.hosts.touch()
+
+    def command(self):
+        return [shutil.which("dnsmasq") or "/usr/sbin/dnsmasq", "--keep-in-foreground",
+                "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=", "--local-ttl=60",
+                f"--pid-file={self.directory}/pid", f"--addn-hosts={self.hosts}",
+                f"--listen-address={self.host}", "--bind-interfaces", f"--port={self.port}",
+                "--log-facility=-", *self.options]
+
+    def is_ready(self):
+        return can_connect((self.host, self.port))
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+
 class BlackHole:
     """A bound UDP socket that never answers: a name server that has gone silent."""
 

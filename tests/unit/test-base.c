@@ -131,6 +131,38 @@ static void test_string_redact(void **state) {
         string_redact(NULL, "abc");
 }
 
+static void test_string_unescape(void **state) {
+        static const struct {
+                const char *text;
+                const char *bytes; /* NULL: is refused */
+                size_t length;
+        } cases[] = {
+                { "", "", 0 },
+                { "PING\\r\\n", "PING\r\n", 6 },
+                { "\\x00\\xfFa", "\0\xff\x61", 3 },
+                { "\\0\\12\\1012", "\0\n\x41\x32", 4 },
+                { "\\\\n\\s\\\"", "\\n \"", 4 },
+                { "\\x4", NULL },
+                { "\\xgg", NULL },
+                { "\\400", NULL },
+                { "\\8", NULL },
+                { "\\q", NULL },
+                { "a\\", NULL },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_free_ char *bytes = NULL;
+                size_t length = 0;
+                int r = string_unescape(cases[i].text, &bytes, &length);
+                if (r != (cases[i].bytes ? 0 : -EINVAL))
+                        fail_msg("%s: %d", cases[i].text, r);
+                assert_int_equal(length, cases[i].length);
+                if (cases[i].bytes)
+                        assert_memory_equal(bytes, cases[i].bytes, length + 1);
+        }
+}
+
 static void test_string_basics(void **state) {
         _cleanup_free_ char *text = NULL;
         char padded[] = " \t two words \r\n", blank[] = " \t ";
@@ -343,6 +375,7 @@ int main(void) {
                 cmocka_unit_test(test_time_span_format),
                 cmocka_unit_test(test_string_nearest),
                 cmocka_unit_test(test_string_redact),
+                cmocka_unit_test(test_string_unescape),
                 cmocka_unit_test(test_string_basics),
                 cmocka_unit_test(test_string_parse_number),
                 cmocka_unit_test(test_string_list),
