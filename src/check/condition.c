@@ -251,6 +251,9 @@ static ConditionResult result_of(bool holds) {
 static ConditionResult compare_numbers(const Term *term, double number) {
         if (isnan(term->number))
                 return CONDITION_MISMATCH;
+        /* What has no value yet is not judged. */
+        if (isnan(number))
+                return CONDITION_FALSE;
         switch (term->comparison) {
         case OPERATOR_LESS:
                 return result_of(number < term->number);

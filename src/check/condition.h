@@ -4,6 +4,7 @@
 /*
  * "queue_size >= 1000 and consumers == 0", judged against a sample's details. A value may have a
  * unit where that is plain: 85%, 10K, 1.5G (powers of 1024). Every sample has a "duration_ms".
+ * A number that is NaN meets no comparison, not even "!=".
  */
 
 #include "base/string-util.h"

@@ -31,24 +31,27 @@ int http_parse_header(const ConfigKey *key, const char *value, void *field, char
 /* The rows of a key table whose instance has the HttpKeys as a member. */
 #define HTTP_KEYS(type, member)                                                                    \
         { "URL", config_parse_string, offsetof(type, member.url) },                                \
-        { "Header", http_parse_header, offsetof(type, member.headers),                             \
-          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_CREDENTIAL },                              \
-        { "Username", config_parse_string, offsetof(type, member.username),                        \
-          .flags = CONFIG_CREDENTIAL },                                                            \
-        { "Password", config_parse_string, offsetof(type, member.password),                        \
-          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },                                            \
-        { "Token", config_parse_string, offsetof(type, member.token),                              \
-          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },                                            \
-        { "FollowRedirects", config_parse_unsigned, offsetof(type, member.follow_redirects),       \
-          .data = &http_redirects_range },                                                         \
-        { "Socket", config_parse_path, offsetof(type, member.socket_path) },                       \
-        { "CAFile", config_parse_path, offsetof(type, member.ca_file) },                           \
-        { "Certificate", config_parse_path, offsetof(type, member.certificate) },                  \
-        { "Key", config_parse_path, offsetof(type, member.key) },                                  \
-        { "HTTPVersion", config_parse_word_of, offsetof(type, member.version),                     \
-          .data = http_version_words },                                                            \
-        { "Connection", config_parse_word_of, offsetof(type, member.connection),                   \
-          .data = connection_mode_words }
+                        { "Header", http_parse_header, offsetof(type, member.headers),             \
+                          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_CREDENTIAL },              \
+                        { "Username", config_parse_string, offsetof(type, member.username),        \
+                          .flags = CONFIG_CREDENTIAL },                                            \
+                        { "Password", config_parse_string, offsetof(type, member.password),        \
+                          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },                            \
+                        { "Token", config_parse_string, offsetof(type, member.token),              \
+                          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },                            \
+                        { "FollowRedirects", config_parse_unsigned,                                \
+                          offsetof(type, member.follow_redirects),                                 \
+                          .data = &http_redirects_range },                                         \
+                        { "Socket", config_parse_path, offsetof(type, member.socket_path) },       \
+                        { "CAFile", config_parse_path, offsetof(type, member.ca_file) },           \
+                        { "Certificate", config_parse_path, offsetof(type, member.certificate) },  \
+                        { "Key", config_parse_path, offsetof(type, member.key) },                  \
+                        { "HTTPVersion", config_parse_word_of, offsetof(type, member.version),     \
+                          .data = http_version_words },                                            \
+        {                                                                                          \
+                "Connection", config_parse_word_of, offsetof(type, member.connection),             \
+                                .data = connection_mode_words                                      \
+        }
 
 /**
  * http_keys_prepare() - Checks the keys together, and takes user information out of the URL.
