@@ -32,6 +32,7 @@ struct HttpRequest {
         size_t next_address;
         uint64_t resolve_start_usec, resolve_usec;
         bool is_securing; /* connected, and TLS has begun */
+        bool has_enough;  /* on_body() needs no more */
         TextBuffer received;
         size_t body_size, header_size;
 
@@ -204,15 +205,20 @@ static size_t request_on_header(char *data, size_t size, size_t n, void *userdat
 
 static size_t request_on_body(char *data, size_t size, size_t n, void *userdata) {
         HttpRequest *request = userdata;
+        long status = 0;
 
         request->body_size += size * n;
         if (request->body_size > request->settings.body_max)
                 return 0;
         if (request->settings.keep_body)
                 text_buffer_add(&request->received, data, size * n);
-        if (request->settings.on_body)
-                request->settings.on_body(data, size * n, request->userdata);
-        return size * n;
+        if (!request->settings.on_body ||
+            request->settings.on_body(data, size * n, request->userdata))
+                return size * n;
+        /* Where a redirect leads to is known at its end only. */
+        (void) curl_easy_getinfo(request->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+        request->has_enough = status / 100 != 3;
+        return request->has_enough ? 0 : size * n;
 }
 
 /* Changes nothing: it is how libcurl tells that the connection is there and TLS begins. */
@@ -270,7 +276,7 @@ static void request_on_done(CurlTransfer *transfer, CURLcode code, void *userdat
                 request_try_addresses(request);
                 return;
         }
-        if (code != CURLE_OK) {
+        if (code != CURLE_OK && !request->has_enough) {
                 request_fail_transfer(request, code);
                 return;
         }
@@ -435,10 +441,10 @@ static int request_send(HttpRequest *request, const ResolvedAddress *address) {
         int r = 0;
 
         request->body_size = request->header_size = 0;
-        request->is_securing = false;
+        request->is_securing = request->has_enough = false;
         text_buffer_done(&request->received);
         if (request->settings.on_body)
-                request->settings.on_body(NULL, 0, request->userdata);
+                (void) request->settings.on_body(NULL, 0, request->userdata);
         if (!request_is_set_up(request, address))
                 r = request_set_up(request, address);
         request->is_reusable = false;

@@ -24,10 +24,11 @@ typedef enum HttpVersion {
 
 /*
  * A piece of a body, for who reads what is too large to keep. data NULL: an answer begins, and
- * what came of an earlier one (a redirect, another address) counts no more. Must not touch the
- * request.
+ * what came of an earlier one (a redirect, another address) counts no more. Returns false if it
+ * needs no more: then the answer counts as received, and the connection is closed. Must not touch
+ * the request.
  */
-typedef void (*HttpBodyHandler)(const char *data, size_t length, void *userdata);
+typedef bool (*HttpBodyHandler)(const char *data, size_t length, void *userdata);
 
 /**
  * struct HttpRequestSettings - What to ask whom, and how much of an answer to take.

@@ -17,7 +17,7 @@
 #include "probe/metric-names.h"
 #include "probe/metric-selector.h"
 
-#define BODY_MAX     ((size_t) 64 * 1024 * 1024)
+#define BODY_MAX     ((size_t) 16 * 1024 * 1024)
 /* A reason is a line in a log, not a catalogue; and each one costs a search. */
 #define ABSENT_SHOWN 3
 
@@ -189,16 +189,17 @@ static void metrics_begin(MetricsProbe *probe) {
         probe->received_usec = 0;
 }
 
-static void metrics_on_body(const char *data, size_t length, void *userdata) {
+static bool metrics_on_body(const char *data, size_t length, void *userdata) {
         MetricsProbe *probe = userdata;
 
         if (!data) {
                 metrics_begin(probe);
-                return;
+                return true;
         }
         if (probe->received_usec == 0)
                 probe->received_usec = now_monotonic_usec();
         exposition_read(&probe->exposition, data, length);
+        return probe->exposition.result == 0;
 }
 
 /* Nothing of what was read is needed any more, but what rates are made of. */

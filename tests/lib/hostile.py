@@ -64,6 +64,9 @@ BEHAVIOURS = {
     "endless_banner": (endless, b"", b"220 " + b"z" * 60000 + b"\r\n"),
     "slow_banner": (drip, b"220-"),
     "nul_banner": (say, b"\x00\x01\x00SQL\x00\xff\r\nmore\r\n"),
+    "endless_series": (endless, OK + b"\r\n", b'requests_total{code="200"} 1\n' * 2000),
+    "endless_label": (endless, OK + b"\r\n" + b'requests_total{code="', b"x" * 4096),
+    "cut_series": (say, OK + b"\r\n" + b"requests_total 12"),
     "redis_latin1": (say, b"-ERR f\xfcr\x07 Sie\r\n"),
     "one_answer": (answer_once, OK + b"Content-Length: 2\r\n\r\nok"),
 }

@@ -314,6 +314,37 @@ class Dnsmasq(Server):
         self.process.send_signal(signal.SIGHUP)
 
 
+class NodeExporter(Server):
+    """prometheus-node-exporter, with TLS if it gets certificates."""
+
+    def __init__(self, certificates=None):
+        super().__init__("node-exporter")
+        self.arguments = []
+        if certificates:
+            certificate, key = certificates.issue("node-exporter")
+            web = self.directory / "web.yml"
+            web.write_text(f"tls_server_config:\n  cert_file: {certificate}\n"
+                           f"  key_file: {key}\n", encoding="utf-8")
+            self.arguments.append(f"--web.config.file={web}")
+
+    def command(self):
+        return ["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{self.port}",
+                *self.arguments]
+
+
+class Prometheus(Server):
+    """prometheus, which scrapes nothing and tells of itself."""
+
+    def __init__(self):
+        super().__init__("prometheus")
+
+    def command(self):
+        config = self.directory / "prometheus.yml"
+        config.write_text("scrape_configs: []\n", encoding="utf-8")
+        return ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.directory}/db",
+                f"--web.listen-address=127.0.0.1:{self.port}"]
+
+
 class BlackHole:
     """A bound UDP socket that never answers: a name server that has gone silent."""
 
