@@ -2,6 +2,8 @@
 """Type=metrics against prometheus-node-exporter and prometheus, and what is no exposition."""
 
 import contextlib
+import os
+import pathlib
 import urllib.request
 
 import pytest
@@ -273,6 +275,17 @@ def test_hostile_servers(daemon, exporter):
             if said.startswith("is longer"):
                 assert hostile[name].sent < 16 * MIB
         daemon.wait_status("well", "healthy")
+
+
+def test_example(daemon, exporter):
+    example = pathlib.Path(os.environ["HEALTHD_SOURCE"], "checks/examples/metrics.check")
+    text = example.read_text(encoding="utf-8")
+    assert text.count("URL=http://127.0.0.1:9100/metrics") == 1
+    daemon.write_check("example", text.replace("9100", str(exporter.port)))
+    daemon.start()
+    details = daemon.wait_status("example", "healthy")["details"]
+    assert details["absent"] == "none"
+    assert details["inodes_free"] > 0 and details["load"] >= 0
 
 
 def test_refused(daemon):
