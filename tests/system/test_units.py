@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-UNITS = ["healthd.service", "healthd.socket", "healthd-http.socket"]
+UNITS = ["healthd.service", "healthd.socket", "healthd-http.socket", "healthd-guard.service",
+         "healthd-guard.socket"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
