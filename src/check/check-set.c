@@ -49,9 +49,13 @@ Check *check_set_find(const CheckSet *set, const char *name) {
         return found ? *found : NULL;
 }
 
-/* No probe goes through an open breaker that was remembered: its old verdict stands. */
+/*
+ * No probe goes through an open breaker that was remembered: its old verdict stands. And what
+ * waits to be called has nothing to say, perhaps for a day.
+ */
 static bool check_is_awaited(const Check *check) {
-        return check->type && check->results == 0 && check->breaker.position != BREAKER_OPEN;
+        return check->type && check->results == 0 && check->idle_runs == 0 &&
+               check->breaker.position != BREAKER_OPEN;
 }
 
 bool check_set_is_checked(const CheckSet *set) {

@@ -4,6 +4,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
+
+/* Not in the middle of a letter. */
+static void reason_save(char field[CHECK_STATE_REASON_SIZE], const char *reason) {
+        size_t length = strnlen(reason, CHECK_STATE_REASON_SIZE);
+
+        if (length == CHECK_STATE_REASON_SIZE)
+                do
+                        length--;
+                while (length > 0 && ((unsigned char) reason[length] & 0xc0) == 0x80);
+        memcpy(field, reason, length);
+}
 
 void check_state_save(const Check *check, CheckState *ret) {
         *ret = (CheckState){
@@ -24,14 +36,40 @@ void check_state_save(const Check *check, CheckState *ret) {
                 .breaker_position = (uint8_t) check->breaker.position,
                 .flapping = check->settling.flapping,
         };
+        if (check->last_reason)
+                reason_save(ret->last_reason, check->last_reason);
+        if (check->type && check->type->save)
+                check->type->save(check->instance, ret->kept);
+}
+
+int check_state_restore_kept(Check *check, const CheckState *state) {
+        assert(check->runs == 0);
+        if (!check->type || !check->type->restore)
+                return 0;
+        return check->type->restore(check->instance, state->kept);
+}
+
+/* Out of memory here: the status stands without its reason until the next result. */
+static void reason_restore(Check *check, const char *reason) {
+        if (string_is_empty(reason) || string_replace(&check->last_reason, reason) < 0)
+                return;
+        string_make_printable(check->last_reason);
+        if (check->last_status > STATUS_HEALTHY)
+                (void) string_replace(&check->reason, check->last_reason);
 }
 
 int check_state_restore(Check *check, const CheckState *state) {
+        int r;
+
         assert(check->runs == 0);
         if (state->status >= _STATUS_MAX || state->last_status >= _STATUS_MAX ||
             state->breaker_position >= _BREAKER_MAX || state->flapping > 1 ||
-            state->breaker_wait_usec > check->breaker.max_reset_usec)
+            state->breaker_wait_usec > check->breaker.max_reset_usec ||
+            memchr(state->last_reason, 0, sizeof(state->last_reason)) == NULL)
                 return -EBADMSG;
+        r = check_state_restore_kept(check, state);
+        if (r < 0)
+                return r;
         check->settling.failed = state->failed;
         check->settling.internal = state->internal;
         check->settling.degraded = state->degraded;
@@ -51,5 +89,6 @@ int check_state_restore(Check *check, const CheckState *state) {
         /* The probe that was to decide did not come back: another one will, as soon as it may. */
         if (check->breaker.position == BREAKER_HALF_OPEN)
                 check->breaker.position = BREAKER_OPEN;
+        reason_restore(check, state->last_reason);
         return 0;
 }

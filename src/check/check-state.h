@@ -4,6 +4,9 @@
 /* What a check remembers over a restart of the daemon, as plain data. */
 
 #include "check/check.h"
+#include "check/probe.h"
+
+#define CHECK_STATE_REASON_SIZE 96 /* with the final NUL; a longer one is cut */
 
 typedef struct CheckState {
         uint64_t failed, internal, degraded, changes, failures; /* of Settling */
@@ -12,6 +15,8 @@ typedef struct CheckState {
         uint64_t breaker_wait_usec, breaker_next_usec;
         uint32_t breaker_failures;
         uint8_t status, last_status, breaker_position, flapping;
+        uint64_t kept[PROBE_KEPT_MAX]; /* of the probe; of no clock but CLOCK_REALTIME */
+        char last_reason[CHECK_STATE_REASON_SIZE]; /* padded with NULs; empty: none */
 } CheckState;
 
 void check_state_save(const Check *check, CheckState *ret);
@@ -21,3 +26,9 @@ void check_state_save(const Check *check, CheckState *ret);
  * this boot. Returns 0, or -EBADMSG for values that no check ever had; then nothing is changed.
  */
 int check_state_restore(Check *check, const CheckState *state);
+
+/*
+ * Of a state of an earlier boot: what the probe keeps, and nothing else. Returns 0, or -EBADMSG as
+ * above.
+ */
+int check_state_restore_kept(Check *check, const CheckState *state);

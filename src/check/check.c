@@ -30,6 +30,7 @@ Check *check_free(Check *check) {
         sample_done(&check->sample);
         check_settings_done(&check->settings);
         free(check->reason);
+        free(check->last_reason);
         free(check);
         return NULL;
 }
@@ -200,13 +201,28 @@ static void check_keep_sample(Check *check, Sample *sample) {
 static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_usec) {
         bool was_closed = check->breaker.position == BREAKER_CLOSED;
 
-        if (check->settings.breaker_after == 0 || (result == SAMPLE_INTERNAL_ERROR && was_closed))
+        if (check->settings.breaker_after == 0 || check->type->serverless ||
+            (result == SAMPLE_INTERNAL_ERROR && was_closed))
                 return false;
         (void) breaker_push(&check->breaker,
                             result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED ||
                                             result == SAMPLE_UNHEALTHY,
                             now_usec);
         return was_closed != (check->breaker.position == BREAKER_CLOSED);
+}
+
+/* The probe is over. */
+static void check_end_run(Check *check) {
+        assert(check->running);
+        check->running = false;
+        check->runtime->statistics.probes_active--;
+        timer_disarm(&check->deadline_timer);
+}
+
+void check_report_nothing(Check *check) {
+        check_end_run(check);
+        check->idle_runs++;
+        check_arm_next(check);
 }
 
 void check_report(Check *check, Sample *sample) {
@@ -216,16 +232,16 @@ void check_report(Check *check, Sample *sample) {
         CheckChanges changes = {};
         Transition transition;
 
-        assert(check->running);
-        check->running = false;
-        check->runtime->statistics.probes_active--;
-        timer_disarm(&check->deadline_timer);
+        check_end_run(check);
         sample->duration_usec = now_usec - check->started_usec;
         sample_clean(sample, &check->settings);
         check_keep_sample(check, sample);
 
         free(check->reason);
         check->last_status = judge_sample(&check->settings, &check->sample, &check->reason);
+        /* Out of memory here: the one before it stays. */
+        if (check->reason)
+                (void) string_replace(&check->last_reason, check->reason);
         changed = settling_push(&check->settling, check->last_status);
         check->results++;
         check->result_counts[check->last_status]++;
@@ -279,12 +295,28 @@ bool check_has_stopped(const Check *check, uint64_t now_usec) {
                check_status(check, now_usec) == STATUS_UNKNOWN;
 }
 
-char *check_explain_stopped(const Check *check, uint64_t now_usec) {
+static char *check_explain_stopped(const Check *check, uint64_t now_usec) {
         char age[64], interval[64], *text = NULL;
 
         time_span_format(age, sizeof(age), now_usec - check->checked_usec);
         time_span_format(interval, sizeof(interval), check->settings.interval_usec);
         (void) string_printf(&text, "no result for %s, one is due every %s", age, interval);
+        return text;
+}
+
+char *check_explain(const Check *check, uint64_t now_usec) {
+        char *text = NULL;
+
+        if (!check->type)
+                (void) string_replace(&text, check->settings.problem);
+        else if (check_has_stopped(check, now_usec))
+                text = check_explain_stopped(check, now_usec);
+        else if (check->reason)
+                (void) string_replace(&text, check->reason);
+        else if (check->last_reason && check->settling.status > STATUS_HEALTHY)
+                (void) string_printf(&text, "passed %u of %u needed after: %s",
+                                     settling_progress(&check->settling),
+                                     check->settings.pass_after, check->last_reason);
         return text;
 }
 
@@ -314,6 +346,18 @@ int check_run_now(Check *check) {
         if (check->breaker.position == BREAKER_OPEN)
                 return -EBUSY;
         return timer_arm_after(&check->run_timer, 0);
+}
+
+int check_beat(Check *check, const Beat *beat) {
+        int r;
+
+        if (!check->type || !check->type->beat)
+                return -EOPNOTSUPP;
+        r = check->type->beat(check->instance, beat);
+        if (r < 0)
+                return r;
+        r = check_run_now(check);
+        return r == -EALREADY ? 0 : r;
 }
 
 uint64_t check_next_usec(const Check *check) {

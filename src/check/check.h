@@ -13,6 +13,7 @@
 
 typedef struct Check Check;
 typedef struct ProbeType ProbeType;
+typedef struct Beat Beat;
 
 /* A change of the settled status. Texts are borrowed from the check and valid during the call. */
 typedef struct Transition {
@@ -53,6 +54,7 @@ struct Check {
         uint64_t results;                    /* of this process; a restored check has had none */
         uint64_t result_counts[_STATUS_MAX]; /* the same, by what they were */
         Durations durations;                 /* of the same */
+        uint64_t idle_runs;                  /* that found nothing to judge yet, of this process */
 
         History *history; /* what was; borrowed, NULL if it is not kept */
         Settling settling;
@@ -60,6 +62,7 @@ struct Check {
         Sample sample;      /* the last result */
         Status last_status; /* of the last result alone, unknown before the first */
         char *reason;       /* of the last result, NULL if healthy */
+        char *last_reason;  /* of the last result that was not healthy, NULL before one */
         uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
         uint64_t passed_realtime_usec;                /* when the last one passed; 0: never */
         uint64_t since_usec, since_realtime_usec;     /* of the settled status */
@@ -86,12 +89,21 @@ void check_run_soon(Check *check);
  */
 void check_report(Check *check, Sample *sample);
 
+/*
+ * Instead of check_report(): there is nothing to judge yet, and the check stays as it is. Not once
+ * there has been a result, or it would go stale.
+ */
+void check_report_nothing(Check *check);
+
 /* The settled status; unknown if the last result is older than three intervals. */
 Status check_status(const Check *check, uint64_t now_usec);
 /* Whether it had a settled status and is unknown now because results stopped coming. */
 bool check_has_stopped(const Check *check, uint64_t now_usec);
-/* That, for people, to a new string; NULL if memory is short. */
-char *check_explain_stopped(const Check *check, uint64_t now_usec);
+/*
+ * Why it is not healthy, for people, to a new string: the last result, how far it is from being
+ * healthy again, or that results stopped. NULL if it is healthy, had no result, or memory is short.
+ */
+char *check_explain(const Check *check, uint64_t now_usec);
 /* Whether the watchdog may be fed as far as this check goes. */
 bool check_allows_watchdog(const Check *check, uint64_t now_usec);
 /* Closes the breaker and runs at once: the administrator knows that the server is back. */
@@ -102,6 +114,11 @@ void check_reset_breaker(Check *check);
  * or -ENOMEM.
  */
 int check_run_now(Check *check);
+/*
+ * Somebody calls in, and the check is judged at once. Returns 0, -EOPNOTSUPP if this is no check
+ * to call in for, -EACCES if this user may not, or -ENOMEM.
+ */
+int check_beat(Check *check, const Beat *beat);
 /* When the next run is due, 0 if it runs now or never will. */
 uint64_t check_next_usec(const Check *check);
 

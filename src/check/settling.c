@@ -73,3 +73,11 @@ bool settling_push(Settling *settling, Status result) {
         settling_judge_flapping(settling);
         return changed;
 }
+
+unsigned settling_progress(const Settling *settling) {
+        uint64_t against = settling->failed;
+
+        if (settling->status == STATUS_DEGRADED)
+                against |= settling->degraded;
+        return against ? (unsigned) __builtin_ctzll(against) : SETTLING_RESULTS_MAX;
+}

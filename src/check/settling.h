@@ -38,3 +38,6 @@ typedef struct Settling {
  * unhealthy only if none of them was an error of ours.
  */
 bool settling_push(Settling *settling, Status result);
+
+/* How many of the latest results in a row were better than the settled status. */
+unsigned settling_progress(const Settling *settling);

@@ -272,6 +272,34 @@ static int control_desk_reload(ControlDesk *desk, const ControlRequest *request,
         return control_reply_say(ret, MHD_HTTP_OK, "reloaded: %d checks", r);
 }
 
+static int control_desk_beat(ControlDesk *desk, const ControlRequest *request, ControlReply *ret) {
+        Check *check = check_set_find(&desk->view->checks, request->check);
+        Beat beat = {
+                .kind = request->beat,
+                .exit_status = request->exit_status,
+                .uid = request->uid,
+                .trusted = request->trusted,
+        };
+        int r;
+
+        if (!check)
+                return reply_no_check(desk, request->check, ret);
+        r = check_beat(check, &beat);
+        if (r == -EOPNOTSUPP)
+                return control_reply_say(ret, MHD_HTTP_CONFLICT,
+                                         "\"%s\" is no check of Type=heartbeat, so nobody calls in "
+                                         "for it",
+                                         check->settings.name);
+        if (r == -EACCES)
+                return control_reply_say(ret, MHD_HTTP_FORBIDDEN,
+                                         "user %u may not call in for \"%s\"; name the user in "
+                                         "User= of its [Heartbeat], or in the group " CONTROL_GROUP,
+                                         (unsigned) request->uid, check->settings.name);
+        if (r < 0)
+                return r;
+        return control_reply_say(ret, MHD_HTTP_OK, "noted");
+}
+
 int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *userdata) {
         static int (*const actions[_CONTROL_MAX])(ControlDesk *, const ControlRequest *,
                                                   ControlReply *) = {
@@ -280,6 +308,7 @@ int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *
                 [CONTROL_RESET_BREAKER] = control_desk_reset_breaker,
                 [CONTROL_RUN] = control_desk_run,
                 [CONTROL_RELOAD] = control_desk_reload,
+                [CONTROL_BEAT] = control_desk_beat,
         };
 
         return actions[request->verb](userdata, request, ret);

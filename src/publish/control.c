@@ -39,6 +39,10 @@ static const VerbInfo verbs[_CONTROL_MAX] = {
         [CONTROL_RESET_BREAKER] = { "reset-breaker", { "check" }, "{\"check\":\"redis\"}" },
         [CONTROL_RUN] = { "run", { "check" }, "{\"check\":\"redis\"}" },
         [CONTROL_RELOAD] = { "reload", {}, "{} or nothing" },
+        [CONTROL_BEAT] = { "beat",
+                           { "check", "status", "exit_status" },
+                           "{\"check\":\"backup\"}, or with \"status\":\"start\", or with "
+                           "\"status\":\"finish\",\"exit_status\":0" },
 };
 
 int control_find_verb(const char *path, ControlVerb *ret) {
@@ -50,6 +54,10 @@ int control_find_verb(const char *path, ControlVerb *ret) {
                         return 0;
                 }
         return -ENOENT;
+}
+
+bool control_is_open(ControlVerb verb) {
+        return verb == CONTROL_BEAT;
 }
 
 /* Refuses a request, with an example of a good one. */
@@ -148,6 +156,33 @@ static int read_id(ControlVerb verb, const cJSON *object, uint32_t *ret, char **
         return 0;
 }
 
+/* "exit_status" alone says that a run has ended, too. */
+static int read_beat(ControlVerb verb, const cJSON *object, ControlRequest *request,
+                     char **ret_why) {
+        const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, "exit_status");
+        double number = cJSON_IsNumber(member) ? member->valuedouble : -1;
+        _cleanup_free_ char *status = NULL;
+        int r;
+
+        r = read_text(verb, object, "status", &status, ret_why);
+        if (r < 0)
+                return r;
+        if (member &&
+            (!(number >= 0 && number <= UINT8_MAX) || number != (double) (uint8_t) number))
+                return refuse(verb, ret_why, "\"exit_status\" is no number from 0 to 255");
+        request->exit_status = member ? (uint8_t) number : 0;
+        request->beat = member ? BEAT_FINISH : BEAT_CALL;
+        if (string_equal(status, "finish"))
+                request->beat = BEAT_FINISH;
+        else if (string_equal(status, "start") && !member)
+                request->beat = BEAT_START;
+        else if (string_equal(status, "start"))
+                return refuse(verb, ret_why, "what starts has no \"exit_status\" yet");
+        else if (status)
+                return refuse(verb, ret_why, "\"status\" is neither start nor finish");
+        return 0;
+}
+
 /* What a verb cannot do without. */
 static int require_members(const ControlRequest *request, char **ret_why) {
         ControlVerb verb = request->verb;
@@ -164,6 +199,7 @@ static int require_members(const ControlRequest *request, char **ret_why) {
                 return 0;
         case CONTROL_RESET_BREAKER:
         case CONTROL_RUN:
+        case CONTROL_BEAT:
                 if (!request->check)
                         return refuse(verb, ret_why, "\"check\" is missing");
                 return 0;
@@ -196,6 +232,9 @@ int control_parse(ControlVerb verb, const char *body, size_t size, ControlReques
         if (r < 0)
                 return r;
         r = read_id(verb, object, &request.id, ret_why);
+        if (r < 0)
+                return r;
+        r = read_beat(verb, object, &request, ret_why);
         if (r < 0)
                 return r;
         r = require_members(&request, ret_why);
@@ -273,15 +312,15 @@ static bool peer_is_in_group(int fd, gid_t gid) {
         return false;
 }
 
-int control_access_check(const ControlAccess *access, int fd, uid_t *ret_uid) {
+int control_access_check(const ControlAccess *access, int fd, uid_t *ret_uid, bool *ret_allowed) {
         socklen_t size = sizeof(struct ucred);
         struct ucred peer;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
                 return -errno;
-        if (peer.uid != 0 && peer.uid != access->uid &&
-            !(access->has_group && (peer.gid == access->gid || peer_is_in_group(fd, access->gid))))
-                return -EACCES;
         *ret_uid = peer.uid;
+        *ret_allowed = peer.uid == 0 || peer.uid == access->uid ||
+                       (access->has_group &&
+                        (peer.gid == access->gid || peer_is_in_group(fd, access->gid)));
         return 0;
 }

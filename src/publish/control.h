@@ -3,7 +3,7 @@
 
 /*
  * What may be asked to be done over the unix socket: who may ask, and what exactly is asked.
- * Knows nothing of checks and does nothing itself.
+ * Does nothing itself.
  */
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "check/probe.h"
 
 #define CONTROL_PREFIX "/control/"
 #define CONTROL_GROUP  "healthd" /* its members may ask */
@@ -22,6 +23,7 @@ typedef enum ControlVerb {
         CONTROL_RESET_BREAKER,
         CONTROL_RUN,
         CONTROL_RELOAD,
+        CONTROL_BEAT,
         _CONTROL_MAX,
 } ControlVerb;
 
@@ -31,7 +33,10 @@ typedef struct ControlRequest {
         char *reason;
         uint64_t duration_usec;
         uint32_t id; /* of a silence; 0: none given */
-        uid_t uid;   /* who asks */
+        BeatKind beat;
+        uint8_t exit_status;
+        uid_t uid;    /* who asks */
+        bool trusted; /* who may ask for anything */
 } ControlRequest;
 
 /* What is answered: a JSON object. */
@@ -46,6 +51,8 @@ typedef int (*ControlHandler)(const ControlRequest *request, ControlReply *ret, 
 
 /* path: "/control/run". Returns 0 or -ENOENT. */
 int control_find_verb(const char *path, ControlVerb *ret);
+/* Whether everybody on the unix socket may ask, and what is asked decides who is heard. */
+bool control_is_open(ControlVerb verb);
 
 /*
  * Reads the JSON object of a request. Returns 0; -EINVAL, then *ret_why (owned by the caller
@@ -69,5 +76,8 @@ typedef struct ControlAccess {
 /* Looks the group up, which may block: for the start only. Without it nobody is let in by it. */
 void control_access_init(ControlAccess *access);
 
-/* Whether the peer of a connected unix socket may ask. Returns 0 or a negative errno: no. */
-int control_access_check(const ControlAccess *access, int fd, uid_t *ret_uid);
+/*
+ * Who the peer of a connected unix socket is, and whether he may ask for anything. Returns 0 or a
+ * negative errno: then he may not.
+ */
+int control_access_check(const ControlAccess *access, int fd, uid_t *ret_uid, bool *ret_allowed);

@@ -72,7 +72,8 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
                                    "the unix socket\"}" },
         [REFUSAL_NO_SUCH_CONTROL] = { MHD_HTTP_NOT_FOUND,
                                       "{\"detail\":\"below " CONTROL_PREFIX " there are silence, "
-                                      "unsilence, reset-breaker, run and reload, by POST\"}" },
+                                      "unsilence, reset-breaker, run, reload and beat, by "
+                                      "POST\"}" },
         [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
                               "{\"detail\":\"exclude= takes one word: silenced\"}" },
         [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
@@ -393,10 +394,11 @@ Answer endpoints_control(Endpoints *endpoints, const ControlCall *call) {
                 return endpoints_refuse(endpoints, REFUSAL_NO_SUCH_CONTROL);
         if (!string_equal(call->method, MHD_HTTP_METHOD_POST))
                 return endpoints_refuse(endpoints, REFUSAL_CONTROL_METHOD);
-        if (!call->allowed || !endpoints->on_control)
+        if (!call->heard || !endpoints->on_control)
                 return endpoints_refuse(endpoints, REFUSAL_CONTROL_PEER);
         r = control_parse(verb, call->body, call->size, &request, &why);
         request.uid = call->uid;
+        request.trusted = call->trusted;
         if (r == -EINVAL)
                 r = control_reply_say(&reply, MHD_HTTP_BAD_REQUEST, "%s", why);
         else if (r == 0)

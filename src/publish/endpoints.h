@@ -52,7 +52,8 @@ typedef struct ControlCall {
         const char *path;
         const char *body; /* size bytes */
         size_t size;
-        bool allowed; /* uid may ask for it */
+        bool heard;   /* uid may ask for this */
+        bool trusted; /* ... and for anything else */
         uid_t uid;
 } ControlCall;
 

@@ -46,9 +46,10 @@ struct HttpConnection {
         bool uri_too_long;
         size_t body_size;
         bool controls; /* it asks for something to be done */
-        bool may_control;
-        uid_t uid;       /* valid if it may */
-        TextBuffer body; /* kept only for those who may */
+        bool heard;    /* uid may ask for this */
+        bool trusted;  /* ... and for anything else */
+        uid_t uid;
+        TextBuffer body; /* kept only of those who are heard */
 };
 
 struct HttpServer {
@@ -140,7 +141,8 @@ static void *http_server_on_request_line(void *userdata, const char *uri,
         connection->headers_seen = false;
         connection->body_size = 0;
         connection->controls = false;
-        connection->may_control = false;
+        connection->heard = false;
+        connection->trusted = false;
         connection->uri_too_long = uri && strnlen(uri, URI_MAX + 1) > URI_MAX;
         return connection;
 }
@@ -178,11 +180,14 @@ static enum MHD_Result http_connection_queue(HttpConnection *connection, struct 
         return answer.response ? MHD_queue_response(mhd, answer.status, answer.response) : MHD_NO;
 }
 
-static void http_connection_judge_peer(HttpConnection *connection) {
+static void http_connection_judge_peer(HttpConnection *connection, const char *path) {
+        ControlVerb verb;
+
         connection->controls = true;
-        connection->may_control = connection->kind == PEER_UNIX &&
-                                  control_access_check(&connection->server->access, connection->fd,
-                                                       &connection->uid) >= 0;
+        connection->heard = connection->kind == PEER_UNIX && control_find_verb(path, &verb) >= 0 &&
+                            control_access_check(&connection->server->access, connection->fd,
+                                                 &connection->uid, &connection->trusted) >= 0 &&
+                            (connection->trusted || control_is_open(verb));
 }
 
 /* The body is read to its end before an answer, so one that is announced as large is refused. */
@@ -193,7 +198,7 @@ static enum MHD_Result http_connection_on_headers(HttpConnection *connection,
 
         connection->headers_seen = true;
         if (string_after_prefix(path, CONTROL_PREFIX))
-                http_connection_judge_peer(connection);
+                http_connection_judge_peer(connection, path);
         if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
                 return MHD_YES;
         return http_connection_queue(
@@ -220,7 +225,8 @@ static Answer http_connection_answer(HttpConnection *connection, struct MHD_Conn
                                                          .path = path,
                                                          .body = connection->body.text,
                                                          .size = connection->body.length,
-                                                         .allowed = connection->may_control,
+                                                         .heard = connection->heard,
+                                                         .trusted = connection->trusted,
                                                          .uid = connection->uid,
                                          });
         return endpoints_answer(server->endpoints, mhd, method, path,
@@ -239,7 +245,7 @@ static enum MHD_Result http_server_on_request(void *userdata, struct MHD_Connect
         if (!connection->headers_seen)
                 return http_connection_on_headers(connection, mhd, path);
         if (*body_size > 0) {
-                if (connection->may_control && connection->body_size + *body_size <= BODY_MAX)
+                if (connection->heard && connection->body_size + *body_size <= BODY_MAX)
                         text_buffer_add(&connection->body, body, *body_size);
                 connection->body_size += *body_size;
                 *body_size = 0;

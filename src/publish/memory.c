@@ -14,10 +14,12 @@
 #include "publish/state-store.h"
 
 /* To be raised when CheckState, History, RestartBudget or Silence change. */
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
 static const char *const global_names[] = { "budget", "silences", NULL };
 
+/* 10 000 checks with their names and coarse histories stay below 64 MiB. */
+_Static_assert(sizeof(CheckState) <= 240, "two copies of it for each check");
 _Static_assert(sizeof(SilenceTable) >= sizeof(RestartBudget), "the longest global record");
 
 /*
@@ -216,9 +218,9 @@ static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
 
         if (!memory_find(memory, check, &slot))
                 return;
-        if (same_boot && state_slot_read(&slot, &state, sizeof(state), &size) >= 0 &&
-            size == sizeof(state))
-                (void) check_state_restore(check, &state);
+        if (state_slot_read(&slot, &state, sizeof(state), &size) >= 0 && size == sizeof(state))
+                (void) (same_boot ? check_state_restore(check, &state)
+                                  : check_state_restore_kept(check, &state));
         /* Also where nothing was restored: a record of another boot must not stay. */
         check_state_save(check, &state);
         (void) state_slot_write(&slot, &state, sizeof(state));

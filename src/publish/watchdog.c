@@ -41,13 +41,15 @@ static void add_failing_checks(const Watchdog *watchdog, uint64_t now_usec, Text
 
         for (size_t i = 0; i < watchdog->view->checks.n_items; i++) {
                 const Check *check = watchdog->view->checks.items[i];
+                _cleanup_free_ char *reason = NULL;
 
                 if (check_allows_watchdog(check, now_usec) || n_failing++ >= CAUSE_CHECKS_MAX)
                         continue;
+                reason = check_explain(check, now_usec);
                 text_buffer_printf(cause, "%s%s %s%s%s", cause->length > 0 ? "; " : "",
                                    check->settings.name,
                                    status_to_string(check_status(check, now_usec)),
-                                   check->reason ? ": " : "", check->reason ? check->reason : "");
+                                   reason ? ": " : "", reason ? reason : "");
         }
         if (n_failing > CAUSE_CHECKS_MAX)
                 text_buffer_printf(cause, "; and %u more", n_failing - CAUSE_CHECKS_MAX);

@@ -87,23 +87,9 @@ static char *check_output(const Check *check, uint64_t now_usec) {
 
         if (status == STATUS_HEALTHY)
                 return NULL;
-        if (!check->type) {
-                (void) string_replace(&text, check->settings.problem);
-        } else if (check_has_stopped(check, now_usec)) {
-                text = check_explain_stopped(check, now_usec);
-        } else if (check->reason) {
-                (void) string_replace(&text, check->reason);
-        } else if (check->results == 0) {
-                (void) string_replace(&text, check->checked_usec == 0
-                                                             ? "no result yet"
-                                                             : "no result since healthd started, "
-                                                               "the status is from before");
-        } else {
-                (void) string_printf(&text,
-                                     "the last result was healthy, PassAfter=%u of them in a row "
-                                     "change the status",
-                                     check->settings.pass_after);
-        }
+        text = check_explain(check, now_usec);
+        if (!text && check->type && check->checked_usec == 0)
+                (void) string_replace(&text, "no result yet");
         return text;
 }
 

@@ -38,9 +38,7 @@ static void add_sample_details(JsonWriter *json, const Sample *sample) {
 }
 
 static void add_reason(JsonWriter *json, const Check *check, uint64_t now_usec) {
-        bool has_stopped = check_has_stopped(check, now_usec);
-        _cleanup_free_ char *text = has_stopped ? check_explain_stopped(check, now_usec) : NULL;
-        const char *reason = has_stopped ? text : check->reason;
+        _cleanup_free_ char *reason = check->type ? check_explain(check, now_usec) : NULL;
 
         if (reason)
                 json_add_string(json, "reason", reason);

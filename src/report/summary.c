@@ -21,12 +21,13 @@ static unsigned check_rank(const Check *check, Status status) {
         return status == STATUS_UNKNOWN ? 3 : 4;
 }
 
-static const char *check_cause(const Check *check) {
-        if (!check->type)
-                return check->settings.problem;
-        if (check->checked_usec == 0)
-                return "no result yet";
-        return check->reason;
+/* To a new string; NULL if nothing is to be said, or memory is short. */
+static char *check_cause(const Check *check, uint64_t now_usec) {
+        char *cause = check_explain(check, now_usec);
+
+        if (!cause && check->type && check->checked_usec == 0)
+                (void) string_replace(&cause, "no result yet");
+        return cause;
 }
 
 static void cut_to_line(char *text) {
@@ -61,7 +62,8 @@ char *summary_line(const HealthView *view, uint64_t now_usec) {
         }
         text_buffer_printf(&text, "%s: ", status_to_string(overall));
         if (worst) {
-                const char *cause = check_cause(worst);
+                _cleanup_free_ char *cause = check_cause(worst, now_usec);
+
                 text_buffer_printf(&text, "%s %s%s%s (%zu of %zu checks not healthy)",
                                    worst->settings.name,
                                    status_to_string(check_status(worst, now_usec)),
