@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "io/bus.h"
 #include "io/child.h"
 #include "io/curl-glue.h"
 #include "io/resolver.h"
@@ -13,6 +14,7 @@ Runtime *runtime_free(Runtime *runtime) {
         if (!runtime)
                 return NULL;
         children_free(runtime->children);
+        bus_free(runtime->bus);
         curl_glue_free(runtime->curl);
         resolver_free(runtime->resolver);
         scheduler_free(runtime->scheduler);
@@ -55,5 +57,17 @@ int runtime_curl(Runtime *runtime, CurlGlue **ret) {
                         return r;
         }
         *ret = runtime->curl;
+        return 0;
+}
+
+int runtime_bus(Runtime *runtime, Bus **ret) {
+        int r;
+
+        if (!runtime->bus) {
+                r = bus_new(runtime->event, &runtime->bus);
+                if (r < 0)
+                        return r;
+        }
+        *ret = runtime->bus;
         return 0;
 }

@@ -14,6 +14,7 @@
 typedef struct Resolver Resolver;
 typedef struct CurlGlue CurlGlue;
 typedef struct Children Children;
+typedef struct Bus Bus;
 
 /* Counters of the daemon itself, written where things happen, read by the application check and
  * /metrics. */
@@ -32,8 +33,9 @@ typedef struct Runtime {
         Reactor *reactor;
         Scheduler *scheduler;
         Resolver *resolver;
-        CurlGlue *curl; /* made by runtime_curl() when the first check needs it */
+        CurlGlue *curl;     /* made by runtime_curl() when the first check needs it */
         Children *children; /* made by child_start() when the first program is run */
+        Bus *bus;           /* made by runtime_bus() */
         Statistics statistics;
 } Runtime;
 
@@ -42,3 +44,6 @@ Runtime *runtime_free(Runtime *runtime);
 
 /* The shared libcurl multi handle, made at first use. Returns 0 or a negative errno. */
 int runtime_curl(Runtime *runtime, CurlGlue **ret);
+
+/* The shared connection to systemd, made at first use. Returns 0 or a negative errno. */
+int runtime_bus(Runtime *runtime, Bus **ret);

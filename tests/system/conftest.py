@@ -19,11 +19,13 @@ class Machine(Container):
     def configure(self, checks=(), conf="", service=""):
         """Replaces the whole configuration and restarts healthd with it.
 
-        The check of the machine's resources is masked: a busy test machine is no finding.
+        The checks of the machine's resources and of its failed units are masked: a busy test
+        machine is no finding, and neither is what tests do to its services.
         """
         self.enter("rm", "-rf", "/etc/healthd", "/etc/systemd/system/healthd.service.d")
         self.write_file("/etc/healthd/healthd.conf", conf or "# nothing\n")
-        self.write_file("/etc/healthd/checks/system_resources.check", "")
+        for name in ("system_resources", "failed_units"):
+            self.write_file(f"/etc/healthd/checks/{name}.check", "")
         for name, text in dict(checks).items():
             self.write_check(name, text)
         self.write_file("/etc/systemd/system/healthd.service.d/test.conf",

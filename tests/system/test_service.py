@@ -56,10 +56,12 @@ def test_fresh_install_says_something_true(machine):
     machine.enter("systemctl", "restart", SERVICE)
     for http in (False, True):
         status, health = machine.curl("/health", http)
-        assert status in (200, 503) and health["status"] in ("healthy", "unhealthy")
+        assert (status, health["status"]) in ((200, "healthy"), (200, "degraded"),
+                                              (503, "unhealthy"))
         assert {"status", "timestamp", "uptime", "checks"} <= set(health)
         details = health["checks"]["system_resources"]["details"]
         assert {"cpu_percent", "memory_percent", "disk_percent"} <= set(details)
+        assert "failed_units" in health["checks"]["failed_units"]["details"]
     assert machine.curl("/health/live")[0] == 200
 
 
