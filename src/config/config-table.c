@@ -400,7 +400,9 @@ static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigC
                 return entry_read_credential(entry, value, context, ret_held, ret_why);
         if (refers)
                 return why(ret_why, "this key takes no credential; write the value itself");
-        return key->flags & CONFIG_SECRET ? string_list_add(&context->secrets, value) : 0;
+        if (!(key->flags & CONFIG_SECRET) || key->flags & CONFIG_PARTLY)
+                return 0;
+        return string_list_add(&context->secrets, value);
 }
 
 static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *field,

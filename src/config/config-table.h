@@ -25,6 +25,7 @@ typedef enum ConfigFlags {
         CONFIG_CREDENTIAL = 1 << 1, /* the value may be "credential:NAME" */
         CONFIG_LIST = 1 << 2,       /* for parsers of your own that append: see ConfigParser */
         CONFIG_ASSIGNMENT = 1 << 3, /* NAME=VALUE: the other flags speak of VALUE */
+        CONFIG_PARTLY = 1 << 4, /* with CONFIG_SECRET: what of a value is secret, prepare() says */
 } ConfigFlags;
 
 typedef struct ConfigKey ConfigKey;

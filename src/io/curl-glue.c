@@ -38,6 +38,30 @@ static void transfer_add_advice(CurlTransfer *transfer, CURLcode result) {
                                 advice);
 }
 
+static void transfer_on_kept(IoSource *source, uint32_t revents, void *userdata) {
+        CurlTransfer *transfer = userdata;
+
+        (void) revents;
+        /* It is closed when libcurl looks at it next. */
+        io_source_remove(source);
+        transfer->on_kept_closed(transfer, transfer->userdata);
+}
+
+/* Lets go of what is over, and watches its connection if that is wanted. */
+static void transfer_end(CurlTransfer *transfer, CURLcode result) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        Reactor *reactor = transfer->glue->reactor;
+
+        /* It is not known any more afterwards. */
+        if (transfer->on_kept_closed && result == CURLE_OK)
+                (void) curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd);
+        curl_transfer_cancel(transfer);
+        /* Not for what it sends: HTTP/2 and TLS have things to say between two requests. */
+        if (fd != CURL_SOCKET_BAD)
+                (void) io_source_add(&transfer->kept, reactor, fd, EPOLLRDHUP, transfer_on_kept,
+                                     transfer);
+}
+
 /* Tells libcurl what happened, then hands over what is finished. May free the glue. */
 static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
         CURLMsg *message;
@@ -51,7 +75,7 @@ static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
 
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
                 if (!transfer->keep_connection || result != CURLE_OK)
-                        curl_transfer_cancel(transfer);
+                        transfer_end(transfer, result);
                 transfer_add_advice(transfer, result);
                 transfer->on_done(transfer, result, transfer->userdata);
         }
@@ -220,6 +244,7 @@ int curl_transfer_prepare(CurlTransfer *transfer) {
         transfer_forget_address(transfer);
         transfer->has_ca_file = false;
         transfer->keep_connection = false;
+        transfer->on_kept_closed = NULL;
         if (transfer->easy)
                 curl_easy_reset(transfer->easy);
         else
@@ -284,6 +309,22 @@ int curl_transfer_set_texts(CurlTransfer *transfer, const CurlTextOption *option
         return 0;
 }
 
+/* CURLOPT_CLOSESOCKETFUNCTION: what is closed must not be watched any more. */
+static int transfer_close_socket(void *userdata, curl_socket_t fd) {
+        CurlTransfer *transfer = userdata;
+
+        if (transfer->kept.fd == fd)
+                io_source_remove(&transfer->kept);
+        return close(fd);
+}
+
+void curl_transfer_watch_kept(CurlTransfer *transfer,
+                              void (*on_closed)(CurlTransfer *transfer, void *userdata)) {
+        transfer->on_kept_closed = on_closed;
+        curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION, transfer_close_socket);
+        curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA, transfer);
+}
+
 int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_done,
                         void *userdata) {
         /* Without an address libcurl would look the name up, and the loop would stand still. */
@@ -293,6 +334,7 @@ int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_d
                 curl_easy_setopt(transfer->easy,
                                  glue->has_hashed_authorities ? CURLOPT_CAINFO : CURLOPT_CAPATH,
                                  NULL);
+        io_source_remove(&transfer->kept);
         transfer->socket_errno = 0;
         *transfer->error = '\0';
         transfer->on_done = on_done;
@@ -314,6 +356,7 @@ void curl_transfer_cancel(CurlTransfer *transfer) {
 
 void curl_transfer_done(CurlTransfer *transfer) {
         curl_transfer_cancel(transfer);
+        io_source_remove(&transfer->kept);
         transfer_forget_address(transfer);
         if (transfer->easy)
                 curl_easy_cleanup(transfer->easy);

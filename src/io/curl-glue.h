@@ -30,6 +30,8 @@ struct CurlTransfer {
          * after on_done, until curl_transfer_cancel().
          */
         bool keep_connection;
+        void (*on_kept_closed)(CurlTransfer *transfer, void *userdata);
+        IoSource kept;               /* the connection, between two transfers */
         int socket_errno;            /* why no socket could be made, 0: one was */
         char error[CURL_ERROR_SIZE]; /* libcurl's own words about a failure */
 };
@@ -64,6 +66,12 @@ int curl_transfer_set_unix_path(CurlTransfer *transfer, const char *path);
 int curl_transfer_set_ca_file(CurlTransfer *transfer, const char *path);
 /* Sets options that take a text, which is copied unless libcurl says otherwise. 0 or -ENOMEM. */
 int curl_transfer_set_texts(CurlTransfer *transfer, const CurlTextOption *options, size_t n);
+/*
+ * Has on_closed called, with the userdata of the transfer, when the peer ends the connection that
+ * is kept after it. Only in a glue that is this transfer's alone and is freed before it.
+ */
+void curl_transfer_watch_kept(CurlTransfer *transfer,
+                              void (*on_closed)(CurlTransfer *transfer, void *userdata));
 /*
  * Starts a prepared transfer, or one that is over once more, as it was. on_done is never called
  * from inside this call. Returns 0, -EINVAL if it has no address, or -ENOMEM.

@@ -11,6 +11,7 @@
 #include "base/time-util.h"
 #include "io/certificate.h"
 #include "io/curl-glue.h"
+#include "io/http-question.h"
 #include "io/http-url.h"
 
 /* How long an address may be silent while there is another one to try. */
@@ -48,7 +49,7 @@ struct HttpRequest {
         bool is_last_address;
         char *place;        /* of the address: "127.0.0.1:8080", "db1 (10.0.0.5:8080)" */
         bool is_reusable;   /* the handle is set up for the settings' URL, and has worked */
-        CurlGlue *own_glue; /* of a persistent TLS connection, which nobody else may use */
+        CurlGlue *own_glue; /* of a persistent connection, which nobody else may use */
         time_t certificate_expiry;
 };
 
@@ -292,59 +293,11 @@ static void request_on_done(CurlTransfer *transfer, CURLcode code, void *userdat
 
 /* ---- one transfer ---- */
 
-static int request_add_header(HttpRequest *request, const char *line) {
-        struct curl_slist *list = curl_slist_append(request->header_list, line);
+static void request_on_lost(CurlTransfer *transfer, void *userdata) {
+        HttpRequest *request = userdata;
 
-        if (!list)
-                return -ENOMEM;
-        request->header_list = list;
-        return 0;
-}
-
-static int request_set_headers(HttpRequest *request) {
-        char *const *headers = request->at_origin ? request->settings.headers : NULL;
-        const char *body = request->sends_body ? request->settings.body : "";
-        bool has_type = false;
-        int r = 0;
-
-        curl_slist_free_all(request->header_list);
-        request->header_list = NULL;
-        for (; headers && *headers && r == 0; headers++) {
-                r = request_add_header(request, *headers);
-                has_type = has_type || strncasecmp(*headers, "Content-Type:", 13) == 0;
-        }
-        if (r == 0 && !has_type && (*body == '{' || *body == '['))
-                r = request_add_header(request, "Content-Type: application/json");
-        curl_easy_setopt(request->transfer.easy, CURLOPT_HTTPHEADER, request->header_list);
-        return r;
-}
-
-static int request_set_question(HttpRequest *request) {
-        const HttpRequestSettings *settings = &request->settings;
-        CURL *easy = request->transfer.easy;
-        /* After a redirect that does not repeat the request, what carried a body becomes a GET. */
-        const char *method = settings->body && !request->sends_body ? "GET" : settings->method;
-        bool secret = request->at_origin;
-        const CurlTextOption options[] = {
-                { CURLOPT_CUSTOMREQUEST, method },
-                { CURLOPT_POSTFIELDS, request->sends_body ? settings->body : NULL },
-                { CURLOPT_USERAGENT, "healthd/" HEALTHD_VERSION },
-                { CURLOPT_USERNAME, secret ? settings->username : NULL },
-                { CURLOPT_PASSWORD, secret ? settings->password : NULL },
-                { CURLOPT_XOAUTH2_BEARER, secret ? settings->token : NULL },
-                { CURLOPT_SSLCERT, secret ? settings->certificate : NULL },
-                { CURLOPT_SSLKEY, secret ? settings->key : NULL },
-        };
-
-        curl_easy_setopt(easy, CURLOPT_CURLU, request_target(request));
-        if (string_equal(method, "HEAD"))
-                curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        curl_easy_setopt(easy, CURLOPT_HTTPAUTH,
-                         (long) (settings->token ? CURLAUTH_BEARER : CURLAUTH_BASIC));
-        if (settings->ca_file &&
-            curl_transfer_set_ca_file(&request->transfer, settings->ca_file) < 0)
-                return -ENOMEM;
-        return curl_transfer_set_texts(&request->transfer, options, ELEMENTS(options));
+        (void) transfer;
+        request->settings.on_lost(request->userdata);
 }
 
 static void request_set_connection(HttpRequest *request) {
@@ -371,6 +324,8 @@ static void request_set_connection(HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, request_on_body);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+        if (request->settings.persistent && request->settings.on_lost)
+                curl_transfer_watch_kept(&request->transfer, request_on_lost);
         if (!request->is_last_address)
                 curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ADDRESS_MSEC);
 }
@@ -379,8 +334,8 @@ static int request_get_glue(HttpRequest *request, CurlGlue **ret) {
         Runtime *runtime = request->runtime;
         int r;
 
-        /* Who is given a connection made by somebody else never sees its certificates. */
-        if (!request->settings.persistent || !request->tls)
+        /* Who shares its connections is not told when they end, and sees no certificates. */
+        if (!request->settings.persistent)
                 return runtime_curl(runtime, ret);
         if (!request->own_glue) {
                 r = curl_glue_new(runtime->reactor, runtime->scheduler, &request->own_glue);
@@ -406,6 +361,12 @@ static int request_set_place(HttpRequest *request, const ResolvedAddress *addres
 
 static int request_set_up(HttpRequest *request, const ResolvedAddress *address) {
         CurlTransfer *transfer = &request->transfer;
+        const HttpQuestion question = {
+                .settings = &request->settings,
+                .target = request_target(request),
+                .at_origin = request->at_origin,
+                .sends_body = request->sends_body,
+        };
         int r;
 
         request->address = address ? *address : (ResolvedAddress){};
@@ -418,11 +379,11 @@ static int request_set_up(HttpRequest *request, const ResolvedAddress *address) 
         r = address ? curl_transfer_set_address(transfer, address, request->port)
                     : curl_transfer_set_unix_path(transfer, request->settings.socket_path);
         if (r >= 0)
-                r = request_set_question(request);
+                r = http_question_set(&question, transfer, &request->header_list);
         if (r < 0)
                 return r;
         request_set_connection(request);
-        return request_set_headers(request);
+        return 0;
 }
 
 /* To set the handle up anew is a quarter of the work of a check on a kept connection. */
@@ -560,4 +521,13 @@ void http_request_abandon(HttpRequest *request, HttpResult *ret) {
         if (!request->query)
                 request_get_times(request, ret);
         http_request_cancel(request);
+}
+
+const char *http_request_get_header(const HttpRequest *request, const char *name) {
+        struct curl_header *header;
+
+        if (curl_easy_header(request->transfer.easy, name, 0, CURLH_HEADER, -1, &header) !=
+            CURLHE_OK)
+                return NULL;
+        return header->value;
 }

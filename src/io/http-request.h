@@ -47,6 +47,8 @@ typedef bool (*HttpBodyHandler)(const char *data, size_t length, void *userdata)
  * @headers_max: bytes of an answer's headers, interim ones included; more make it fail
  * @body_max: bytes of the body; more make it fail
  * @keep_body: hand the body over; false: only count its bytes
+ * @on_lost: called, at any time but during a run, when the server ends a connection that was kept;
+ *           must not free the request; NULL for none
  * @on_body: is given the body piece by piece as it comes, whatever the status is; NULL for none
  *
  * Everything is borrowed and stays as it is until the request is freed.
@@ -64,7 +66,8 @@ typedef struct HttpRequestSettings {
         unsigned redirects_max;
         size_t headers_max, body_max;
         bool keep_body;
-        HttpBodyHandler on_body; /* gets the userdata of http_request_new() */
+        void (*on_lost)(void *userdata); /* gets that too */
+        HttpBodyHandler on_body;         /* gets the userdata of http_request_new() */
 } HttpRequestSettings;
 
 /*
@@ -90,6 +93,12 @@ HttpRequest *http_request_free(HttpRequest *request);
  * and nothing is under way.
  */
 int http_request_start(HttpRequest *request);
+
+/*
+ * For the handler only: the first header of this name in the answer, NULL if there is none. Valid
+ * during the call.
+ */
+const char *http_request_get_header(const HttpRequest *request, const char *name);
 
 /* Stops it; the handler is not called. A kept connection that was in use is closed. */
 void http_request_cancel(HttpRequest *request);

@@ -65,11 +65,35 @@ static int header_add_secrets(const char *value, StringList *secrets) {
         return r;
 }
 
+/*
+ * Authorization, Cookie, X-Api-Key and what else is called so, or what came out of a credential.
+ * To hide the values of all (Host: localhost, Connection: close) would make the answers unreadable.
+ */
+static bool header_is_secret(const char *line, char *const *secrets) {
+        static const char *const words[] = {
+                "auth",   "cookie",  "credential", "key",   "pass",
+                "secret", "session", "signature",  "token",
+        };
+        size_t length = strcspn(line, ":");
+
+        for (size_t i = 0; i < ELEMENTS(words); i++) {
+                const char *found = strcasestr(line, words[i]);
+                if (found && found < line + length)
+                        return true;
+        }
+        for (; secrets && *secrets; secrets++)
+                if (strstr(*secrets, line))
+                        return true;
+        return false;
+}
+
 static int http_prepare_headers(const HttpKeys *keys, ProbeSetup *setup) {
         int r;
 
         for (size_t i = 0; keys->headers && keys->headers[i]; i++) {
                 const char *colon = strchr(keys->headers[i], ':');
+                if (!header_is_secret(keys->headers[i], *setup->secrets))
+                        continue;
                 r = header_add_secrets(colon + 1, setup->secrets);
                 if (r < 0)
                         return r;

@@ -32,7 +32,8 @@ int http_parse_header(const ConfigKey *key, const char *value, void *field, char
 #define HTTP_KEYS(type, member)                                                                    \
         { "URL", config_parse_string, offsetof(type, member.url) },                                \
                         { "Header", http_parse_header, offsetof(type, member.headers),             \
-                          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_CREDENTIAL },              \
+                          .flags = CONFIG_LIST | CONFIG_SECRET | CONFIG_PARTLY |                   \
+                                   CONFIG_CREDENTIAL },                                            \
                         { "Username", config_parse_string, offsetof(type, member.username),        \
                           .flags = CONFIG_CREDENTIAL },                                            \
                         { "Password", config_parse_string, offsetof(type, member.password),        \

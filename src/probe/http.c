@@ -24,13 +24,17 @@ typedef struct HttpProbe {
         HttpKeys http;
         char *method;
         char *body;
-        StringList json; /* prepared: the ":" after the name is a NUL */
+        StringList json;             /* prepared: the ":" after the name is a NUL */
+        StringList response_headers; /* likewise */
         char *body_match;
 
         char *shown; /* for people: "GET http://db1:8080/health" */
         regex_t regex;
         bool has_regex;
 
+        bool wants_body;
+
+        Check *owner;
         Check *check;         /* of the run under way */
         HttpRequest *request; /* made at the first run */
 } HttpProbe;
@@ -42,6 +46,7 @@ static const ConfigKey http_keys[] = {
         { "Method", config_parse_string, offsetof(HttpProbe, method) },
         { "Body", config_parse_string, offsetof(HttpProbe, body), .flags = CONFIG_CREDENTIAL },
         { "Json", config_parse_lines, offsetof(HttpProbe, json) },
+        { "ResponseHeader", config_parse_lines, offsetof(HttpProbe, response_headers) },
         { "BodyMatch", config_parse_string, offsetof(HttpProbe, body_match) },
         {},
 };
@@ -54,13 +59,21 @@ static const ProbeKeyCondition http_unhealthy_when_set[] = {
 };
 
 static const char *const http_detail_names[] = {
-        "available",       "status_code",
-        "body_size",       "body_match",
-        "body_match_text", "dns_ms",
-        "connect_ms",      "tls_ms",
-        "first_byte_ms",   "certificate_days_left",
-        "remote_ip",       "http_version",
-        "duration_ms",     NULL,
+        "available",
+        "status_code",
+        "body",
+        "body_size",
+        "body_match",
+        "body_match_text",
+        "dns_ms",
+        "connect_ms",
+        "tls_ms",
+        "first_byte_ms",
+        "certificate_days_left",
+        "remote_ip",
+        "http_version",
+        "duration_ms",
+        NULL,
 };
 
 static int http_prepare_keys(HttpProbe *probe, ProbeSetup *setup) {
@@ -88,22 +101,37 @@ static int http_prepare_request(HttpProbe *probe, ProbeSetup *setup) {
         return r < 0 ? r : string_printf(&probe->shown, "%s %s", probe->method, shown);
 }
 
-static int http_prepare_json(HttpProbe *probe, ProbeSetup *setup) {
-        for (size_t i = 0; probe->json && probe->json[i]; i++) {
-                char *line = probe->json[i], *colon = strchr(line, ':');
-                size_t length = strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                             "0123456789_");
+/* "name:rest", by which a detail gets its name: puts a NUL in the place of the colon. */
+static int http_split_name(char *line, const char *key, const char *example, ProbeSetup *setup) {
+        size_t length = strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789_");
 
-                if (length == 0 || line + length != colon)
-                        return probe_setup_refuse(setup, "Json",
-                                                  "Json= must be written as Json=name:/pointer, "
-                                                  "the name in letters, digits and _");
-                *colon = '\0';
-                if (string_list_contains((char *const *) http_detail_names, line))
-                        return probe_setup_refuse(setup, "Json",
-                                                  "Json= has the name of a detail that is measured "
-                                                  "anyway; choose another name");
-                if (!json_pointer_is_valid(colon + 1))
+        if (length == 0 || line[length] != ':')
+                return probe_setup_refuse(setup, key,
+                                          "%s= must be written as %s=%s, the name in letters, "
+                                          "digits and _",
+                                          key, key, example);
+        line[length] = '\0';
+        if (string_list_contains((char *const *) http_detail_names, line))
+                return probe_setup_refuse(setup, key,
+                                          "%s= has the name of a detail that is measured anyway; "
+                                          "choose another name",
+                                          key);
+        return 0;
+}
+
+static const char *behind_name(const char *line) {
+        return line + strlen(line) + 1;
+}
+
+static int http_prepare_json(HttpProbe *probe, ProbeSetup *setup) {
+        int r;
+
+        for (size_t i = 0; probe->json && probe->json[i]; i++) {
+                r = http_split_name(probe->json[i], "Json", "name:/pointer", setup);
+                if (r < 0)
+                        return r;
+                if (!json_pointer_is_valid(behind_name(probe->json[i])))
                         return probe_setup_refuse(
                                         setup, "Json",
                                         "what stands after the name in Json= must be a JSON "
@@ -112,10 +140,27 @@ static int http_prepare_json(HttpProbe *probe, ProbeSetup *setup) {
         return 0;
 }
 
+static int http_prepare_response_headers(HttpProbe *probe, ProbeSetup *setup) {
+        char *const *lines = probe->response_headers;
+        int r;
+
+        for (; lines && *lines; lines++) {
+                r = http_split_name(*lines, "ResponseHeader", "name:Header-Name", setup);
+                if (r < 0)
+                        return r;
+                if (!*behind_name(*lines) || strpbrk(behind_name(*lines), ": \t"))
+                        return probe_setup_refuse(setup, "ResponseHeader",
+                                                  "what stands after the name in ResponseHeader= "
+                                                  "is the name of a header, such as X-Cache");
+        }
+        return 0;
+}
+
 static int http_prepare_match(HttpProbe *probe, ProbeSetup *setup) {
         char why[256];
         int r;
 
+        probe->wants_body = string_list_contains(setup->condition_names, "body");
         if (!probe->body_match)
                 return 0;
         r = regcomp(&probe->regex, probe->body_match, REG_EXTENDED | REG_NEWLINE);
@@ -133,9 +178,8 @@ static int http_prepare_match(HttpProbe *probe, ProbeSetup *setup) {
 
 static int http_prepare(void *instance, ProbeSetup *setup) {
         static int (*const steps[])(HttpProbe *, ProbeSetup *) = {
-                http_prepare_keys,
-                http_prepare_request,
-                http_prepare_json,
+                http_prepare_keys,  http_prepare_request,
+                http_prepare_json,  http_prepare_response_headers,
                 http_prepare_match,
         };
         int r;
@@ -181,7 +225,7 @@ static void http_add_answer(const HttpResult *result, Sample *sample) {
 }
 
 static void json_add(const cJSON *root, const char *name, Sample *sample) {
-        const cJSON *item = json_pointer_find(root, name + strlen(name) + 1);
+        const cJSON *item = json_pointer_find(root, behind_name(name));
 
         if (cJSON_IsNumber(item))
                 sample_add_number(sample, name, item->valuedouble);
@@ -208,6 +252,25 @@ static void http_add_json(const HttpProbe *probe, const HttpResult *result, Samp
                 for (size_t i = 0; probe->json[i]; i++)
                         json_add(root, probe->json[i], sample);
         cJSON_Delete(root);
+}
+
+static void http_add_headers(const HttpProbe *probe, Sample *sample) {
+        char *const *lines = probe->response_headers;
+
+        for (; lines && *lines; lines++) {
+                const char *value = http_request_get_header(probe->request, behind_name(*lines));
+                double number;
+                char *end;
+
+                if (!value)
+                        continue;
+                number = strtod(value, &end);
+                /* What strtod() reads beside decimal numbers ("inf", "0x1", " 1") stays text. */
+                if (*value && !*end && !value[strspn(value, "+-.0123456789")])
+                        sample_add_number(sample, *lines, number);
+                else
+                        sample_add_string(sample, *lines, value);
+        }
 }
 
 static void http_add_match(const HttpProbe *probe, const HttpResult *result, Sample *sample) {
@@ -242,6 +305,10 @@ static void http_on_done(const HttpResult *result, void *userdata) {
         http_add_answer(result, &sample);
         if (result->outcome != HTTP_ANSWERED)
                 http_fail(probe, result, &sample);
+        else
+                http_add_headers(probe, &sample);
+        if (result->body && probe->wants_body)
+                sample_add_string(&sample, "body", result->body);
         if (result->body && probe->has_regex)
                 http_add_match(probe, result, &sample);
         if (result->body && probe->json)
@@ -249,12 +316,19 @@ static void http_on_done(const HttpResult *result, void *userdata) {
         check_report(TAKE_PTR(probe->check), &sample);
 }
 
+static void http_on_lost(void *userdata) {
+        HttpProbe *probe = userdata;
+
+        check_run_soon(probe->owner);
+}
+
 static int http_make_request(HttpProbe *probe, Runtime *runtime) {
         HttpRequestSettings settings = {
                 .method = probe->method,
                 .body = probe->body,
                 .body_max = BODY_MAX,
-                .keep_body = probe->json || probe->has_regex,
+                .keep_body = probe->json || probe->has_regex || probe->wants_body,
+                .on_lost = http_on_lost,
         };
 
         http_keys_apply(&probe->http, &settings);
@@ -265,6 +339,7 @@ static int http_start(void *instance, Check *check) {
         HttpProbe *probe = instance;
         int r = 0;
 
+        probe->owner = check;
         if (!probe->request)
                 r = http_make_request(probe, check->runtime);
         if (r < 0)
@@ -292,6 +367,7 @@ static void http_done(void *instance) {
         if (probe->has_regex)
                 regfree(&probe->regex);
         string_list_free(probe->json);
+        string_list_free(probe->response_headers);
         string_free_secret(probe->body);
         free(probe->method);
         free(probe->body_match);
