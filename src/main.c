@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,9 +30,24 @@ static int help(void) {
                "     --config-dir=DIR    Read this directory instead of " HEALTHD_CONFIG_PATH "\n"
                "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd "
                "passes;\n"
-               "                         may be given more than once\n\n"
+               "                         may be given more than once\n"
+               "     --check=NAME        Run this check only; may be given more than once\n"
+               "     --wrapped=PID       Speak for the unit of this process and end with it: see\n"
+               "                         healthd-exec(1)\n\n"
                "Configuration: man 5 healthd.conf, man 5 healthd.check. Signals: SIGHUP "
                "reloads.\n");
+        return 0;
+}
+
+static int parse_wrapped(const char *text) {
+        char *end;
+        long pid = strtol(text, &end, 10);
+
+        if (*end || pid <= 1 || pid > INT_MAX) {
+                log_error("--wrapped=%s is not the number of a process.", text);
+                return -EINVAL;
+        }
+        arg_options.wrapped_pid = (pid_t) pid;
         return 0;
 }
 
@@ -42,6 +58,8 @@ static int parse_arguments(int argc, char *argv[]) {
                 ARG_VERIFY,
                 ARG_CONFIG_DIR,
                 ARG_LISTEN,
+                ARG_CHECK,
+                ARG_WRAPPED,
         };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -49,6 +67,8 @@ static int parse_arguments(int argc, char *argv[]) {
                 { "verify", no_argument, NULL, ARG_VERIFY },
                 { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
                 { "listen", required_argument, NULL, ARG_LISTEN },
+                { "check", required_argument, NULL, ARG_CHECK },
+                { "wrapped", required_argument, NULL, ARG_WRAPPED },
                 {},
         };
         int c, r = 0;
@@ -68,6 +88,12 @@ static int parse_arguments(int argc, char *argv[]) {
                         break;
                 case ARG_LISTEN:
                         r = string_list_add(&arg_options.listen, optarg);
+                        break;
+                case ARG_CHECK:
+                        r = string_list_add(&arg_options.checks, optarg);
+                        break;
+                case ARG_WRAPPED:
+                        r = parse_wrapped(optarg);
                         break;
                 default:
                         return -EINVAL;
@@ -157,9 +183,11 @@ int main(int argc, char *argv[]) {
         }
         string_list_free(arg_options.directories);
         string_list_free(arg_options.listen);
+        string_list_free(arg_options.checks);
         if (r == -ENOMEM)
                 log_error("Out of memory.");
-        if (r > 0)
+        /* The unit's program was meant, and systemd told it as well. */
+        if (r > 0 && arg_options.wrapped_pid == 0)
                 abort();
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <systemd/sd-daemon.h>
 
@@ -42,7 +43,8 @@ struct Manager {
         HttpServer *server;
         ControlDesk desk;
         sd_event_source *signals[3];
-        sd_event_source *abort_source; /* while systemd's watchdog is going to abort us */
+        sd_event_source *wrapped_source; /* the end of the program we speak for */
+        sd_event_source *abort_source;   /* while systemd's watchdog is going to abort us */
         bool aborted;
         Timer drain_timer;
         size_t refused; /* mistakes of the last reload, which changed nothing */
@@ -50,7 +52,19 @@ struct Manager {
         uint64_t status_usec; /* when the service manager was last told how things are */
 };
 
+/* A wrapped program is ready when nothing speaks against it. */
+static bool manager_passes_all(const Manager *manager, uint64_t now_usec) {
+        const CheckSet *checks = &manager->view.checks;
+
+        for (size_t i = 0; i < checks->n_items; i++)
+                if (!status_passes(check_status(checks->items[i], now_usec)))
+                        return false;
+        return true;
+}
+
 static bool manager_is_ready(const Manager *manager, uint64_t now_usec) {
+        if (manager->options->wrapped_pid > 0)
+                return manager_passes_all(manager, now_usec);
         switch (manager->ready_when) {
         case READY_WHEN_STARTED:
                 return true;
@@ -197,10 +211,12 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
 
         time_span_format(span, sizeof(span), timeout_usec);
         if (cause)
-                entry = journal_entry_new(LOG_ERR, MESSAGE_WATCHDOG_WITHHELD,
-                                          "Not feeding the watchdog: %s. systemd restarts healthd "
-                                          "when this lasts for WatchdogSec=%s.",
-                                          cause, span);
+                entry = journal_entry_new(
+                                LOG_ERR, MESSAGE_WATCHDOG_WITHHELD,
+                                "Not feeding the watchdog: %s. systemd restarts %s "
+                                "when this lasts for WatchdogSec=%s.",
+                                cause, manager->options->wrapped_pid > 0 ? "this unit" : "healthd",
+                                span);
         else
                 entry = journal_entry_new(LOG_NOTICE, MESSAGE_WATCHDOG_RESUMED,
                                           "Feeding the watchdog again.");
@@ -304,14 +320,31 @@ static int manager_apply(Manager *manager, Settings *settings) {
         return 0;
 }
 
+/* Returns 0, -ENOENT (*ret_error, which may be NULL, says what is missing), or another errno. */
+static int manager_read_settings(Manager *manager, Settings *ret, char **ret_error) {
+        const ManagerOptions *options = manager->options;
+        const char *missing;
+        int r;
+
+        r = settings_load(options->directories, manager->runtime, ret);
+        if (r < 0 || !options->checks)
+                return r;
+        r = settings_keep_checks(ret, options->checks, &missing);
+        if (r < 0 && ret_error)
+                (void) string_printf(ret_error,
+                                     "--check=%s: there is no checks/%s.check in the configuration",
+                                     missing, missing);
+        return r;
+}
+
 /* Returns 0, -EINVAL if the configuration has mistakes, or another negative errno. */
 static int manager_reload(Manager *manager) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
-        if (manager->ready)
+        if (manager->ready && manager->options->wrapped_pid == 0)
                 notify_reloading(manager->notify, now_monotonic_usec());
-        r = settings_load(manager->options->directories, manager->runtime, &settings);
+        r = manager_read_settings(manager, &settings, NULL);
         manager->refused = settings.problems.n_items;
         if (r >= 0 && manager->refused == 0)
                 r = manager_apply(manager, &settings);
@@ -344,8 +377,11 @@ static int manager_on_reload_asked(void *userdata) {
 }
 
 static void manager_stop(Manager *manager) {
-        notify_stopping(manager->notify);
-        notify_status(manager->notify, "stopping");
+        /* Our end is not that of the program we speak for. */
+        if (manager->options->wrapped_pid == 0) {
+                notify_stopping(manager->notify);
+                notify_status(manager->notify, "stopping");
+        }
         timer_disarm(&manager->status_timer);
         manager_drain(manager);
 }
@@ -373,6 +409,33 @@ static int manager_watch_signals(Manager *manager) {
                         return r;
         }
         return 0;
+}
+
+static int manager_on_wrapped_end(sd_event_source *source, int fd, uint32_t revents,
+                                  void *userdata) {
+        (void) source;
+        (void) fd;
+        (void) revents;
+        manager_on_drained(userdata);
+        return 0;
+}
+
+/* There is nobody to speak for once the program has ended. */
+static int manager_watch_wrapped(Manager *manager) {
+        int fd, r;
+
+        if (manager->options->wrapped_pid == 0)
+                return 0;
+        fd = pidfd_open(manager->options->wrapped_pid, 0);
+        if (fd < 0)
+                return -errno;
+        r = sd_event_add_io(manager->runtime->event, &manager->wrapped_source, fd, EPOLLIN,
+                            manager_on_wrapped_end, manager);
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        return sd_event_source_set_io_fd_own(manager->wrapped_source, true);
 }
 
 /* Sorts what systemd passed: listening sockets, and what we had it keep for us. */
@@ -404,7 +467,9 @@ static int manager_take_fds(Manager *manager, MemoryFd *kept, size_t *ret_n_kept
 static int manager_take_over(Manager *manager) {
         _cleanup_(string_list_freep) StringList names = NULL;
         _cleanup_free_ char *path = NULL;
-        const char *directory = getenv("STATE_DIRECTORY");
+        bool wrapped = manager->options->wrapped_pid > 0;
+        /* What a wrapped program's unit keeps is the program's. */
+        const char *directory = wrapped ? NULL : getenv("STATE_DIRECTORY");
         MemoryFd kept[KEPT_MAX];
         size_t n_kept;
         int r;
@@ -417,7 +482,8 @@ static int manager_take_over(Manager *manager) {
                 if (r < 0)
                         return r;
         }
-        r = memory_new(manager->notify, manager->journal, path, kept, n_kept, &manager->memory);
+        r = memory_new(wrapped ? NULL : manager->notify, manager->journal, path, kept, n_kept,
+                       &manager->memory);
         if (r < 0)
                 return r;
         restart_budget_begin(memory_budget(manager->memory), now_monotonic_usec());
@@ -446,14 +512,17 @@ static int manager_listen(Manager *manager, char **ret_error) {
         return 0;
 }
 
-static int manager_load(Manager *manager) {
+static int manager_load(Manager *manager, char **ret_error) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
-        r = settings_load(manager->options->directories, manager->runtime, &settings);
+        r = manager_read_settings(manager, &settings, ret_error);
         if (r < 0)
                 return r;
-        manager_log_problems(manager, &settings.problems);
+        /* Those of other checks are none of the wrapped program's; its own say so by their status.
+         */
+        if (manager->options->wrapped_pid == 0)
+                manager_log_problems(manager, &settings.problems);
         return manager_apply(manager, &settings);
 }
 
@@ -472,6 +541,7 @@ Manager *manager_free(Manager *manager) {
         for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
                 sd_event_source_unref(manager->signals[i]);
         sd_event_source_unref(manager->abort_source);
+        sd_event_source_unref(manager->wrapped_source);
         runtime_free(manager->runtime);
         free(manager);
         return NULL;
@@ -520,10 +590,13 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
         r = manager_watch_signals(manager);
         if (r < 0)
                 return r;
+        r = manager_watch_wrapped(manager);
+        if (r < 0)
+                return r;
         r = manager_take_over(manager);
         if (r < 0)
                 return r;
-        r = manager_load(manager);
+        r = manager_load(manager, ret_error);
         if (r < 0)
                 return r;
         r = manager_listen(manager, ret_error);
@@ -535,9 +608,15 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
 
 static void manager_log_started(Manager *manager) {
         size_t n_listeners = http_server_listeners(manager->server);
+        pid_t wrapped_pid = manager->options->wrapped_pid;
         JournalEntry *entry;
 
-        if (n_listeners == 0)
+        if (wrapped_pid > 0)
+                entry = journal_entry_new(LOG_INFO, MESSAGE_STARTED,
+                                          "healthd " HEALTHD_VERSION
+                                          " started for process %d; checks: %zu.",
+                                          wrapped_pid, manager->view.checks.n_items);
+        else if (n_listeners == 0)
                 entry = journal_entry_new(LOG_WARNING, MESSAGE_STARTED,
                                           "healthd " HEALTHD_VERSION
                                           " started with %zu checks, and "

@@ -4,6 +4,8 @@
 /* Owns the loop, the checks and everything that publishes; brings them up, reloads them, ends them.
  */
 
+#include <sys/types.h>
+
 #include "base/cleanup.h"
 #include "base/string-util.h"
 
@@ -12,6 +14,8 @@ typedef struct Manager Manager;
 typedef struct ManagerOptions {
         StringList directories; /* where the configuration is searched, first wins */
         StringList listen;      /* addresses to serve on besides the sockets systemd passed */
+        StringList checks;      /* the only ones to run; NULL: all */
+        pid_t wrapped_pid;      /* the main process of the unit to speak for, 0: our own unit */
 } ManagerOptions;
 
 /*

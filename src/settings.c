@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
@@ -106,5 +107,26 @@ int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {
                 return r;
         *ret = settings;
         settings = (Settings){};
+        return 0;
+}
+
+int settings_keep_checks(Settings *settings, char *const *names, const char **ret_missing) {
+        for (char *const *name = names; *name; name++) {
+                bool found = false;
+
+                for (size_t i = 0; i < settings->n_checks && !found; i++)
+                        found = string_equal(settings->checks[i].name, *name);
+                if (!found) {
+                        *ret_missing = *name;
+                        return -ENOENT;
+                }
+        }
+        for (size_t i = settings->n_checks; i-- > 0;) {
+                if (string_list_contains(names, settings->checks[i].name))
+                        continue;
+                check_settings_done(&settings->checks[i]);
+                memmove(&settings->checks[i], &settings->checks[i + 1],
+                        (--settings->n_checks - i) * sizeof(CheckSettings));
+        }
         return 0;
 }

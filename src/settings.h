@@ -30,4 +30,9 @@ typedef struct Settings {
  * Returns 0 or -ENOMEM.
  */
 int settings_load(char *const *directories, Runtime *runtime, Settings *ret);
+/*
+ * Drops the checks that are not among the names. Returns 0, or -ENOENT and in *ret_missing
+ * (borrowed) the first name that no check has.
+ */
+int settings_keep_checks(Settings *settings, char *const *names, const char **ret_missing);
 void settings_done(Settings *settings);

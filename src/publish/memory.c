@@ -188,8 +188,9 @@ static int memory_replace_store(Memory *memory, const StateSlotName *slots, size
                 if (r < 0)
                         return r;
         }
-        notify_replace_fd(memory->notify, state_store_fd(store), fd_names[fd_name],
-                          fd_names[memory->fd_name]);
+        if (memory->notify)
+                notify_replace_fd(memory->notify, state_store_fd(store), fd_names[fd_name],
+                                  fd_names[memory->fd_name]);
         state_store_free(memory->store);
         memory->store = TAKE_PTR(store);
         memory->fd_name = fd_name;

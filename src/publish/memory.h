@@ -23,7 +23,8 @@ typedef struct MemoryFd {
 
 /*
  * Finds what systemd kept, or the file, or begins anew; what cannot be used is said in the
- * journal. The descriptors are taken over. path NULL: no file. Returns 0 or a negative errno.
+ * journal. The descriptors are taken over. notify NULL: systemd keeps nothing. path NULL: no file.
+ * Returns 0 or a negative errno.
  */
 int memory_new(Notify *notify, Journal *journal, const char *path, const MemoryFd *fds,
                size_t n_fds, Memory **ret);
