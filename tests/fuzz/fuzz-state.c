@@ -2,7 +2,8 @@
 
 /*
  * Feeds any bytes as a kept state, as they are and with their checksums made good, since a fuzzer
- * does not guess those. Whatever is accepted must work like a store of our own.
+ * does not guess those. Whatever is accepted must work like a store of our own. And as a table of
+ * silences.
  */
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "base/crc32c.h"
+#include "check/silence.h"
 #include "publish/state-store.h"
 
 #define RECORD_SIZE 16
@@ -137,6 +139,31 @@ static void feed(const uint8_t *image, size_t size) {
                 use_store(store, image);
 }
 
+/* A table that is accepted is loaded again as it is, and can be used up. */
+static void feed_silences(const uint8_t *data, size_t size) {
+        SilenceTable table = {}, again = {};
+        uint8_t bytes[sizeof(table)] = {};
+        int r;
+
+        /* What is missing is zero: an empty place. */
+        memcpy(bytes, data, size < sizeof(bytes) ? size : sizeof(bytes));
+        require(silence_table_load(&table, bytes, sizeof(bytes) - 1) == -EBADMSG);
+        r = silence_table_load(&table, bytes, sizeof(bytes));
+        require(r == 0 || r == -EBADMSG);
+        if (r < 0)
+                return;
+        require(silence_table_load(&again, &table, sizeof(table)) == 0);
+        require(memcmp(&again, &table, sizeof(table)) == 0);
+        for (size_t i = 0; i < table.n_items; i++) {
+                const Silence *silence = &table.items[i];
+
+                require(silence->pattern[sizeof(silence->pattern) - 1] == 0);
+                (void) silence_table_find(&table, silence->pattern, silence->created_usec);
+        }
+        (void) silence_table_expire(&table, UINT64_MAX);
+        require(table.n_items == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ uint8_t *image = calloc(size + 1, 1);
@@ -144,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require(image);
         if (size > INPUT_MAX)
                 return 0;
+        feed_silences(data, size);
         if (size > 0)
                 memcpy(image, data, size);
         feed(image, size);
