@@ -37,6 +37,11 @@ class FakeSystemd:
     def how(self, answer):
         self.answers.write_text(answer, encoding="utf-8")
 
+    def callers(self):
+        """The names on the bus of all the connections that have asked for something."""
+        with open(f"{self.answers}.callers", encoding="utf-8") as file:
+            return set(file.read().split())
+
     def start(self, name, *command, ready):
         process = subprocess.Popen(  # pylint: disable=consider-using-with
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -124,6 +129,8 @@ def answer_loop(address, answers):
         if message.get_type() != 1 or message.get_destination() != NAME:
             return 1  # HANDLER_RESULT_NOT_YET_HANDLED
         how = answers.read_text(encoding="utf-8")
+        with open(f"{answers}.callers", "a", encoding="utf-8") as file:
+            file.write(message.get_sender() + "\n")
         member = message.get_member()
         if member == "Subscribe":
             connection.send_message(dbus.lowlevel.MethodReturnMessage(message))
