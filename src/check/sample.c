@@ -61,9 +61,13 @@ const char *detail_string(const Sample *sample, const Detail *detail) {
 }
 
 const Detail *sample_find(const Sample *sample, const char *name) {
-        for (size_t i = 0; i < sample->n_details; i++)
-                if (strcmp(detail_name(sample, &sample->details[i]), name) == 0)
+        for (size_t i = 0; i < sample->n_details; i++) {
+                const char *other = sample->text + sample->details[i].name;
+
+                /* Called for each detail that is added: the first letter nearly always tells. */
+                if (*other == *name && strcmp(other, name) == 0)
                         return &sample->details[i];
+        }
         return NULL;
 }
 

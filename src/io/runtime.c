@@ -32,7 +32,7 @@ int runtime_new(Runtime **ret) {
 
         if (!runtime)
                 return -ENOMEM;
-        r = sd_event_default(&runtime->event);
+        r = sd_event_new(&runtime->event);
         if (r < 0)
                 return r;
         r = reactor_new(runtime->event, &runtime->reactor);

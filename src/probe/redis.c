@@ -10,10 +10,10 @@
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"
+#include "probe/redis-info.h"
 #include "probe/redis-sample.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6379"
-#define FIELD_SLOTS     256
 
 typedef struct RedisProbe {
         char *address_text;
@@ -29,9 +29,7 @@ typedef struct RedisProbe {
 
         /* Made by prepare(). */
         Address address;
-        StringList wanted;       /* fields of INFO */
-        bool slots[FIELD_SLOTS]; /* by field_slot(): which fields may be looked at */
-        bool wants_all;
+        RedisInfo *fields;
         RedisSession *session;
 
         Check *check;
@@ -57,12 +55,6 @@ static const ConfigKey redis_keys[] = {
         {},
 };
 
-/* What is shown of INFO unasked; conditions and Info= add to it. INFO has about 150 fields. */
-static const char default_fields[] =
-                "role connected_clients used_memory used_memory_rss maxmemory blocked_clients "
-                "uptime_in_seconds redis_version master_link_status evicted_keys "
-                "rejected_connections rdb_last_bgsave_status";
-
 static bool probe_on_ping_reply(RedisProbe *probe, redisReply *reply) {
         if (redis_session_refused(probe->session, reply))
                 return false;
@@ -75,84 +67,7 @@ static bool probe_on_ping_reply(RedisProbe *probe, redisReply *reply) {
         return true;
 }
 
-static void probe_add_field(RedisProbe *probe, const char *name, char *value) {
-        size_t length = strlen(value);
-        double number;
-
-        if (length > 1 && value[length - 1] == '%')
-                value[length - 1] = '\0';
-        /* "7.0" is a version, not a number to compare with. */
-        if (!strstr(name, "version") && string_parse_number(value, &number, NULL)) {
-                sample_add_number(&probe->sample, name, number);
-                return;
-        }
-        if (length > 1 && !value[length - 1])
-                value[length - 1] = '%';
-        sample_add_string(&probe->sample, name, value);
-}
-
-/* What is needed of INFO to tell how far replication is behind. */
-typedef struct Replication {
-        double last_io, down_since, uptime, replica_lag;
-        bool is_replica;
-} Replication;
-
-static const struct {
-        const char *name;
-        size_t offset;
-} replication_fields[] = {
-        { "master_last_io_seconds_ago", offsetof(Replication, last_io) },
-        { "master_link_down_since_seconds", offsetof(Replication, down_since) },
-        { "uptime_in_seconds", offsetof(Replication, uptime) },
-};
-
-static void replication_take(Replication *replication, const char *name, const char *value) {
-        const char *lag;
-        double number;
-
-        for (size_t i = 0; i < ELEMENTS(replication_fields); i++)
-                if (string_equal(name, replication_fields[i].name) &&
-                    string_parse_number(value, &number, NULL))
-                        *(double *) (void *) ((char *) replication +
-                                              replication_fields[i].offset) = number;
-        if (string_equal(name, "role"))
-                replication->is_replica = string_equal(value, "slave");
-        /* slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
-        lag = string_after_prefix(name, "slave") ? strstr(value, ",lag=") : NULL;
-        number = lag ? strtod(lag + strlen(",lag="), NULL) : 0;
-        if (number > replication->replica_lag)
-                replication->replica_lag = number;
-}
-
-/*
- * replication_lag is in seconds on either side, so that one condition fits both: on a master, how
- * long ago its slowest replica acknowledged (0 without replicas); on a replica, how long ago it
- * last heard from its master, and since it started if it never did.
- */
-static double replication_lag(const Replication *replication) {
-        if (!replication->is_replica)
-                return replication->replica_lag;
-        if (replication->last_io >= 0)
-                return replication->last_io;
-        return replication->down_since >= 0 ? replication->down_since : replication->uptime;
-}
-
-/* INFO has some 190 fields, of which a dozen are looked at: the others are passed over cheaply. */
-static size_t field_slot(const char *name, size_t length) {
-        return ((unsigned char) *name * 31 + length) % FIELD_SLOTS;
-}
-
-static bool probe_may_want(const RedisProbe *probe, const char *name, size_t length) {
-        if (*name == '#')
-                return false;
-        /* "slave0", "slave17" */
-        return probe->wants_all || *name == 's' || probe->slots[field_slot(name, length)];
-}
-
 static bool probe_on_info_reply(RedisProbe *probe, redisReply *reply) {
-        Replication replication = { .last_io = -1, .down_since = -1 };
-        char *line, *next, *end, *value;
-
         /*
          * PING was answered, so the server is well; an ACL that forbids INFO costs its fields only,
          * and a condition on one of them then says that it is absent.
@@ -165,20 +80,7 @@ static bool probe_on_info_reply(RedisProbe *probe, redisReply *reply) {
                 return redis_session_refuse(probe->session,
                                             "%s did not answer INFO with text: is it a Redis?",
                                             redis_session_place(probe->session));
-        for (line = reply->str; *line; line = next) {
-                end = strchrnul(line, '\n');
-                next = *end ? end + 1 : end;
-                value = memchr(line, ':', (size_t) (end - line));
-                if (!value || !probe_may_want(probe, line, (size_t) (value - line)))
-                        continue;
-                if (end[-1] == '\r')
-                        end--;
-                *end = *value++ = '\0';
-                replication_take(&replication, line, value);
-                if (probe->wants_all || string_list_contains(probe->wanted, line))
-                        probe_add_field(probe, line, value);
-        }
-        sample_add_number(&probe->sample, "replication_lag", replication_lag(&replication));
+        redis_info_add(probe->fields, reply->str, &probe->sample);
         return true;
 }
 
@@ -258,24 +160,6 @@ static void redis_cancel(void *instance, Sample *sample) {
         redis_sample_abandon(&probe->sample, probe->session, sample);
 }
 
-static int prepare_wanted(RedisProbe *probe, const ProbeSetup *setup) {
-        char *const *const lists[] = { probe->info, setup->condition_names };
-        int r;
-
-        r = string_list_add_words(&probe->wanted, default_fields);
-        for (size_t i = 0; i < ELEMENTS(lists); i++)
-                for (char *const *name = lists[i]; name && *name && r >= 0; name++)
-                        r = string_list_add(&probe->wanted, *name);
-        for (char *const *name = probe->wanted; name && *name; name++)
-                probe->slots[field_slot(*name, strlen(*name))] = true;
-        for (size_t i = 0; i < ELEMENTS(replication_fields); i++) {
-                const char *name = replication_fields[i].name;
-                probe->slots[field_slot(name, strlen(name))] = true;
-        }
-        probe->wants_all = string_list_contains(probe->info, "all");
-        return r;
-}
-
 static int prepare_address(RedisProbe *probe, ProbeSetup *setup) {
         const char *text = probe->address_text ? probe->address_text : DEFAULT_ADDRESS;
         int r;
@@ -333,7 +217,7 @@ static int redis_prepare(void *instance, ProbeSetup *setup) {
                 return probe_setup_refuse(setup, "Username", "Username= needs Password=");
         r = prepare_address(probe, setup);
         if (r >= 0)
-                r = prepare_wanted(probe, setup);
+                r = redis_info_new(probe->info, setup->condition_names, &probe->fields);
         return r < 0 ? r : prepare_session(probe);
 }
 
@@ -343,7 +227,7 @@ static void redis_done(void *instance) {
         redis_session_free(probe->session);
         address_done(&probe->address);
         sample_done(&probe->sample);
-        string_list_free(probe->wanted);
+        redis_info_free(probe->fields);
         string_list_free(probe->command);
         string_list_free(probe->info);
         string_free_secret(probe->password);
