@@ -95,6 +95,7 @@ int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {
         ConfigContext context = {
                 .problems = &settings.problems,
                 .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),
+                .helper_directory = getenv("HEALTHD_HELPER_DIRECTORY") ?: HEALTHD_HELPER_DIRECTORY,
                 .verify_only = !runtime,
         };
         int r;

@@ -281,6 +281,7 @@ static int check_settings_prepare(CheckSettings *settings, const ConfigFile *fil
         ProbeSetup setup = {
                 .runtime = runtime,
                 .secrets = &settings->secrets,
+                .helper_directory = context->helper_directory,
         };
         int r;
 

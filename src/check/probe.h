@@ -17,7 +17,8 @@ typedef struct ProbeType ProbeType;
 typedef struct ProbeSetup {
         Runtime *runtime;    /* NULL while only verifying */
         StringList *secrets; /* prepare() adds what must never be shown (a password in a URL) */
-        StringList condition_names; /* every detail the conditions ask for; borrowed */
+        StringList condition_names;   /* every detail the conditions ask for; borrowed */
+        const char *helper_directory; /* where the programs beside the daemon are; borrowed */
         const char *key; /* with why: the key at fault, so that its line can be named; or NULL */
         char *why;       /* set with -EINVAL: what is wrong and what to write instead */
 } ProbeSetup;

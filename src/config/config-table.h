@@ -78,6 +78,7 @@ typedef struct ConfigSection {
 typedef struct ConfigContext {
         ConfigProblems *problems;
         const char *credentials_directory; /* NULL: none */
+        const char *helper_directory;      /* where the programs beside the daemon are */
         bool verify_only;      /* without a directory, credentials are taken to be there */
         bool placeholder_used; /* while verifying, some credential was stood in for */
         StringList secrets; /* every secret value met, for redaction; owned by whoever set it up */
