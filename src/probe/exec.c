@@ -33,6 +33,7 @@ static const char *const usual_environment[] = {
 
 typedef struct ExecProbe {
         StringList command;
+        bool has_command;       /* there is one in the file, if only one that is refused */
         StringList environment; /* after prepare() all of it */
         OutputFormat format;
         Check *check;
@@ -196,6 +197,14 @@ static int exec_parse_user(const ConfigKey *key, const char *value, void *field,
         return r < 0 ? r : -EINVAL;
 }
 
+static int exec_parse_command(const ConfigKey *key, const char *value, void *field,
+                              char **ret_why) {
+        ExecProbe *probe = field;
+
+        probe->has_command = true;
+        return config_parse_command(key, value, &probe->command, ret_why);
+}
+
 static bool has_variable(char *const *environment, const char *assignment) {
         size_t length = strcspn(assignment, "=") + 1;
 
@@ -209,7 +218,7 @@ static int exec_prepare(void *instance, ProbeSetup *setup) {
         ExecProbe *probe = instance;
         int r;
 
-        if (!probe->command)
+        if (!probe->has_command)
                 return probe_setup_refuse(setup, NULL,
                                           "Command= is missing in [Exec]; write for example "
                                           "Command=/usr/lib/nagios/plugins/check_load -w 8 -c 16");
@@ -233,7 +242,7 @@ static void exec_done(void *instance) {
 }
 
 static const ConfigKey exec_keys[] = {
-        { "Command", config_parse_command, offsetof(ExecProbe, command) },
+        { "Command", exec_parse_command },
         { "Environment", config_parse_assignments, offsetof(ExecProbe, environment),
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL | CONFIG_ASSIGNMENT | CONFIG_LIST },
         { "Format", config_parse_word_of, offsetof(ExecProbe, format), format_words },
