@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/string-util.h"
@@ -30,24 +29,6 @@ void nagios_output_split(char *output, NagiosOutput *ret) {
         ret->message = string_strip(output);
 }
 
-/* Only what JSON, too, would call a number; strtod() also takes "inf" and hexadecimal. */
-static bool number_read(const char **text, double *ret) {
-        const char *digits = *text + (**text == '-' || **text == '+');
-        char *end;
-        double number;
-
-        if (!isdigit((unsigned char) *digits) && *digits != '.')
-                return false;
-        if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
-                return false;
-        number = strtod(*text, &end);
-        if (end == *text || !isfinite(number))
-                return false;
-        *text = end;
-        *ret = number;
-        return true;
-}
-
 static bool at_field_end(const char *text) {
         return !*text || strchr(";" SPACES, *text);
 }
@@ -67,7 +48,7 @@ static PerformanceRange range_read(const char **text) {
                 p++;
                 if (*p != ':')
                         return range;
-        } else if (number_read(&p, &number)) {
+        } else if (string_parse_number(p, &number, &p)) {
                 if (*p == ':')
                         range.start = number;
                 else
@@ -77,7 +58,7 @@ static PerformanceRange range_read(const char **text) {
         if (*p == ':') {
                 p++;
                 range.given = true;
-                if (number_read(&p, &number))
+                if (string_parse_number(p, &number, &p))
                         range.end = number;
         }
         range.given = range.given && at_field_end(p);
@@ -88,7 +69,7 @@ static PerformanceRange range_read(const char **text) {
 static double limit_read(const char **text) {
         double number;
 
-        return number_read(text, &number) && at_field_end(*text) ? number : NAN;
+        return string_parse_number(*text, &number, text) && at_field_end(*text) ? number : NAN;
 }
 
 /* Goes to the next field of this value; false if there is none. */
@@ -114,7 +95,7 @@ static bool unit_read(const char **text, char *ret) {
 
 /* "VALUE[UNIT];[WARNING];[CRITICAL];[MINIMUM];[MAXIMUM]", of which the last ones may be missing. */
 static bool fields_read(const char **text, PerformanceValue *value) {
-        if (!number_read(text, &value->value) || !unit_read(text, value->unit))
+        if (!string_parse_number(*text, &value->value, text) || !unit_read(text, value->unit))
                 return false;
         value->minimum = value->maximum = NAN;
         if (next_field(text))
