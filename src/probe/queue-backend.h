@@ -35,6 +35,7 @@ typedef enum QueueKeys {
         QUEUE_SERVER_NAME = 1 << 7,
         QUEUE_CERTIFICATE = 1 << 8, /* and Key= */
         QUEUE_CONNECTION = 1 << 9,
+        QUEUE_MECHANISM = 1 << 10,
 } QueueKeys;
 
 /**
@@ -57,7 +58,10 @@ typedef struct QueueSettings {
         char *ca_file, *server_name;
         char *certificate, *key;
         ConnectionMode connection;
+        int mechanism; /* of queue_mechanism_words */
 } QueueSettings;
+
+extern const char *const queue_mechanism_words[];
 
 /**
  * struct QueueBackend - One kind of broker.

@@ -84,16 +84,22 @@ int queue_http_fail(QueueHttp *http, const char *format, ...) {
         va_start(arguments, format);
         r = string_vprintf(&text, format, arguments);
         va_end(arguments);
-        sample_fail(&http->sample, "%s: %s", current_call(http)->shown,
-                    r < 0 ? "out of memory" : text);
+        sample_set_result(&http->sample, SAMPLE_UNHEALTHY, "%s: %s", current_call(http)->shown,
+                          r < 0 ? "out of memory" : text);
         return QUEUE_HTTP_END;
 }
 
 int queue_http_fail_unknown(QueueHttp *http, long status, const cJSON *answer, const char *what) {
+        const char *shown = current_call(http)->shown;
+
+        sample_add_boolean(&http->sample, "connected", false);
         if (status != 200)
-                return queue_http_fail(http, "answered with status %ld: is that %s?", status, what);
-        return queue_http_fail(http, "the answer is %s: is that %s?",
-                               answer ? "JSON of another kind" : "not JSON", what);
+                sample_fail(&http->sample, "%s: answered with status %ld: is that %s?", shown,
+                            status, what);
+        else
+                sample_fail(&http->sample, "%s: the answer is %s: is that %s?", shown,
+                            answer ? "JSON of another kind" : "not JSON", what);
+        return QUEUE_HTTP_END;
 }
 
 void queue_http_add_number(QueueHttp *http, const cJSON *object, const char *member,

@@ -52,9 +52,9 @@ void queue_http_init(QueueHttp *http, const QueueSettings *settings, const char 
 int queue_http_add_call(QueueHttp *http, QueueHttpHandler on_answer, const char *path,
                         const char *const texts[2]);
 
-/* Fails the sample: "GET http://db1:8222/jsz: " and the text. Returns QUEUE_HTTP_END. */
+/* The broker's verdict: "GET http://db1:8222/jsz: " and the text. Returns QUEUE_HTTP_END. */
 int queue_http_fail(QueueHttp *http, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same for an answer that is none of those we know. */
+/* Fails the sample, for an answer that is none of those we know: that is no such broker. */
 int queue_http_fail_unknown(QueueHttp *http, long status, const cJSON *answer, const char *what);
 
 /* Adds a number of the answer under a name of ours, if it is there. */

@@ -20,6 +20,8 @@ typedef struct QueueProbe {
         void *instance;
 } QueueProbe;
 
+const char *const queue_mechanism_words[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL };
+
 static const ConfigRange database_range = { 0, INT32_MAX };
 
 #define SETTING(member) offsetof(QueueProbe, settings.member)
@@ -40,6 +42,7 @@ static const ConfigKey queue_keys[] = {
         { "Certificate", config_parse_path, SETTING(certificate) },
         { "Key", config_parse_path, SETTING(key) },
         { "Connection", config_parse_word_of, SETTING(connection), connection_mode_words },
+        { "Mechanism", config_parse_word_of, SETTING(mechanism), queue_mechanism_words },
         {},
 };
 
@@ -65,6 +68,7 @@ static int queue_refuse_keys(QueueProbe *probe, ProbeSetup *setup) {
                 { QUEUE_CERTIFICATE, "Certificate", settings->certificate },
                 { QUEUE_CERTIFICATE, "Key", settings->key },
                 { QUEUE_CONNECTION, "Connection", settings->connection != CONNECTION_FRESH },
+                { QUEUE_MECHANISM, "Mechanism", settings->mechanism > 0 },
         };
 
         for (size_t i = 0; i < ELEMENTS(keys); i++) {

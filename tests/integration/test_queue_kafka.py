@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Type=queue with Backend=kafka. Debian has no Kafka: what runs here are the mock brokers of
+librdkafka in a process of their own. They speak the protocol over TCP and answer with the errors
+they are told to, but they are no Kafka: log-in (SASL), TLS and the broker's own ACLs never ran.
+"""
+
+import os
+
+import pytest
+
+import brokers
+import hostile
+from process import free_port
+
+COMMON = ("[Check]\nType=queue\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
+          "Timeout=4s\nBreakerAfter=0\n")
+
+# Kinds of requests and errors, by their numbers in Kafka's protocol.
+OFFSET_FETCH = 9
+LIST_OFFSETS = 2
+UNKNOWN_TOPIC = 3
+TOPIC_AUTHORIZATION_FAILED = 29
+GROUP_AUTHORIZATION_FAILED = 30
+
+pytestmark = [
+    pytest.mark.skipif(not brokers.KafkaMock.is_built(), reason="built without librdkafka"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only what belongs to root is run as a helper"),
+]
+
+
+def section(address, *lines, queue="orders", group="billing"):
+    return "\n".join(["[Queue]", "Backend=kafka", f"Address={address}", f"Queue={queue}",
+                      f"Group={group}", *lines, ""])
+
+
+@pytest.fixture
+def kafka():
+    with brokers.KafkaMock() as mock:
+        yield mock
+
+
+def test_lag_of_a_group(daemon, kafka):
+    daemon.write_check("lag", COMMON + section(kafka.address))
+    daemon.write_check("backlog", COMMON + "UnhealthyWhen=queue_size > 15\n" +
+                       section(f"127.0.0.1:{free_port()}, {kafka.address}"))
+    daemon.start()
+    details = daemon.wait_status("lag", "healthy")["details"]
+    # Of ten messages in each partition: four read, all read, none read.
+    assert details == {"connected": True, "queue_size": 16, "lag": 16, "lag_max": 10,
+                       "messages": 30, "partitions": 3}
+    assert daemon.wait_status("backlog", "unhealthy")["reason"] == "queue_size > 15 (is 16)"
+
+
+def test_what_is_missing_is_named(daemon, kafka):
+    kafka.order("topic", "nope", UNKNOWN_TOPIC)
+    daemon.write_check("topic", COMMON + section(kafka.address, queue="nope"))
+    daemon.write_check("group", COMMON + section(kafka.address, group="nope"))
+    daemon.write_check("broker", COMMON + section(f"127.0.0.1:{free_port()}"))
+    daemon.write_check("name", COMMON + section("no-host.invalid"))
+    daemon.start()
+    expected = {
+        "topic": "there is no such topic: check Queue=",
+        "group": "the group \"nope\" has never committed anything in the topic \"orders\"",
+        "broker": "Connection refused",
+        "name": "the name cannot be resolved: check the hosts in Address=",
+    }
+    for name, text in expected.items():
+        check = daemon.wait_status(name, "unhealthy")
+        assert text in check["error"], check
+        assert check["details"]["connected"] is (name in ("topic", "group"))
+
+
+def test_what_is_not_allowed_is_named(daemon, kafka):
+    kafka.order("topic", "orders", TOPIC_AUTHORIZATION_FAILED)
+    daemon.write_check("queue", COMMON + section(kafka.address))
+    daemon.start()
+    daemon.wait_for(lambda answer: "the user may not look at this topic" in
+                    answer.json["checks"]["queue"].get("error", ""))
+    kafka.order("topic", "orders", 0)
+    daemon.wait_status("queue", "healthy")
+    kafka.order("request", OFFSET_FETCH, GROUP_AUTHORIZATION_FAILED)
+    daemon.wait_for(lambda answer: "the user may not look at this group" in
+                    answer.json["checks"]["queue"].get("error", ""))
+    kafka.order("request", OFFSET_FETCH, 0)
+    daemon.wait_status("queue", "healthy")
+
+
+def test_brokers_that_hang_and_that_die(daemon, kafka):
+    daemon.write_check("queue", COMMON + section(kafka.address))
+    daemon.start()
+    daemon.wait_status("queue", "healthy")
+    kafka.sigstop()
+    try:
+        check = daemon.wait_status("queue", "unhealthy", timeout=30)
+        assert "no answer in time" in check["error"]
+        assert check["details"]["connected"] is False
+    finally:
+        kafka.sigcont()
+    daemon.wait_status("queue", "healthy")
+    kafka.kill9()
+    assert "is the broker running?" in daemon.wait_status("queue", "unhealthy")["error"]
+
+
+@pytest.mark.parametrize("behaviour", ["endless_body", "silent", "no_answer", "not_http"])
+def test_a_peer_that_is_no_kafka(daemon, behaviour):
+    with hostile.Hostile(behaviour) as peer:
+        daemon.write_check("queue", COMMON + section(f"127.0.0.1:{peer.port}"))
+        daemon.start()
+        check = daemon.wait_status("queue", "unhealthy", timeout=30)
+        assert f"kafka://127.0.0.1:{peer.port}: while asking for the topic" in check["error"]
+
+
+def test_the_configuration(daemon):
+    daemon.write_check("group", COMMON + "[Queue]\nBackend=kafka\nQueue=orders\n")
+    daemon.write_check("address", COMMON + section("kafka1:9092,/run/kafka"))
+    daemon.write_check("user", COMMON + section("kafka1", "Password=x"))
+    daemon.write_check("mechanism", COMMON + section("kafka1", "Mechanism=SCRAM-SHA-512"))
+    verified = daemon.verify()
+    assert verified.returncode != 0
+    for text in ("group.check:10: Backend=kafka needs Group=",
+                 "address.check:11: Address= must be one broker or several: kafka1:9092",
+                 "user.check:14: Password= needs Username=",
+                 "mechanism.check:14: Mechanism= needs Username= and Password="):
+        assert text in verified.stderr, verified.stderr
