@@ -32,6 +32,7 @@ typedef struct AmqpCheck {
         Address address;
         char *place; /* for people: "amqp://db1:5672" */
         amqp_connection_state_t connection;
+        int verify_error; /* X509_V_OK: nothing was wrong with the certificate */
 } AmqpCheck;
 
 static const char *virtual_host(const AmqpCheck *check) {
@@ -141,31 +142,79 @@ static int check_reply(AmqpCheck *check, amqp_rpc_reply_t reply, const Refusal *
 
 /* ---- the way to it ---- */
 
-static int set_up_tls(AmqpCheck *check, amqp_socket_t *socket) {
-        const HelperSettings *settings = &check->settings;
-        const char *key = settings->key ? settings->key : settings->certificate;
+/* SSL_CTX_set_cert_verify_callback(): librabbitmq does not hand on why a certificate is refused. */
+static int verify_certificate(X509_STORE_CTX *store, void *userdata) {
+        AmqpCheck *check = userdata;
+        int r = X509_verify_cert(store);
+
+        check->verify_error = X509_STORE_CTX_get_error(store);
+        return r;
+}
+
+/*
+ * The name by OpenSSL too: librabbitmq does not know certificates for addresses. By itself it also
+ * trusts nobody.
+ */
+static int trust_peer(AmqpCheck *check, amqp_socket_t *socket) {
+        SSL_CTX *context = amqp_ssl_socket_get_context(socket);
+        X509_VERIFY_PARAM *parameters = SSL_CTX_get0_param(context);
+        const char *host = check->address.host;
+        const char *ca_file = check->settings.ca_file;
 
         amqp_ssl_socket_set_verify_peer(socket, true);
-        amqp_ssl_socket_set_verify_hostname(socket, true);
-        if (settings->ca_file && amqp_ssl_socket_set_cacert(socket, settings->ca_file) < 0)
-                return helper_fail(&check->answer, "CAFile=%s cannot be used: %s",
-                                   settings->ca_file, ERR_reason_error_string(ERR_peek_error()));
-        /* By itself librabbitmq trusts nobody. */
-        if (!settings->ca_file &&
-            SSL_CTX_set_default_verify_paths(amqp_ssl_socket_get_context(socket)) != 1)
+        amqp_ssl_socket_set_verify_hostname(socket, false);
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(context, verify_certificate, check);
+        if (X509_VERIFY_PARAM_set1_ip_asc(parameters, host) != 1 &&
+            X509_VERIFY_PARAM_set1_host(parameters, host, 0) != 1)
+                return -ENOMEM;
+        if (ca_file && amqp_ssl_socket_set_cacert(socket, ca_file) < 0)
+                return helper_fail(&check->answer, "CAFile=%s cannot be used: %s", ca_file,
+                                   ERR_reason_error_string(ERR_peek_error()));
+        if (!ca_file && SSL_CTX_set_default_verify_paths(context) != 1)
                 return helper_fail(&check->answer, "the system has no certificate authorities: "
                                                    "install ca-certificates, or set CAFile=");
-        if (settings->certificate &&
-            amqp_ssl_socket_set_key(socket, settings->certificate, key) < 0)
-                return helper_fail(&check->answer, "Certificate=%s and its key cannot be used: %s",
-                                   settings->certificate,
-                                   ERR_reason_error_string(ERR_peek_error()));
         return 0;
 }
 
-static int fail_to_connect(AmqpCheck *check, int status) {
+static int set_up_tls(AmqpCheck *check, amqp_socket_t *socket) {
+        const HelperSettings *settings = &check->settings;
+        const char *key = settings->key ? settings->key : settings->certificate;
+        int r;
+
+        r = trust_peer(check, socket);
+        if (r < 0 || !settings->certificate ||
+            amqp_ssl_socket_set_key(socket, settings->certificate, key) >= 0)
+                return r;
+        return helper_fail(&check->answer, "Certificate=%s and its key cannot be used: %s",
+                           settings->certificate, ERR_reason_error_string(ERR_peek_error()));
+}
+
+/* The certificate, or else whatever OpenSSL said last. */
+static int fail_tls(AmqpCheck *check, int status) {
         const char *cause = ERR_reason_error_string(ERR_peek_last_error());
 
+        switch (check->verify_error) {
+        case X509_V_OK:
+                return helper_fail(&check->answer,
+                                   "%s: TLS could not be set up: %s (does it speak TLS there?)",
+                                   check->place, cause ? cause : amqp_error_string2(status));
+        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_IP_ADDRESS_MISMATCH:
+                return helper_fail(&check->answer,
+                                   "%s: its certificate is for another name than the host in "
+                                   "Address=",
+                                   check->place);
+        default:
+                return helper_fail(&check->answer,
+                                   "%s: its certificate is not trusted: %s (set CAFile= if an "
+                                   "authority of your own signed it)",
+                                   check->place,
+                                   X509_verify_cert_error_string(check->verify_error));
+        }
+}
+
+static int fail_to_connect(AmqpCheck *check, int status) {
         switch (status) {
         case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED:
                 return helper_fail(&check->answer,
@@ -177,18 +226,10 @@ static int fail_to_connect(AmqpCheck *check, int status) {
                                    "%s: nobody accepts connections there (is the broker running? "
                                    "check Address=)",
                                    check->place);
-        case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
-                return helper_fail(&check->answer,
-                                   "%s: its certificate is for another name than the host in "
-                                   "Address=",
-                                   check->place);
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
         case AMQP_STATUS_SSL_CONNECTION_FAILED:
         case AMQP_STATUS_SSL_ERROR:
-                return helper_fail(&check->answer,
-                                   "%s: TLS could not be set up: %s (set CAFile= if an authority "
-                                   "of your own signed its certificate)",
-                                   check->place, cause ? cause : amqp_error_string2(status));
+                return fail_tls(check, status);
         default:
                 return fail_library(check, status, "connecting");
         }

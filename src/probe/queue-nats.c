@@ -125,7 +125,7 @@ static int nats_prepare(void *instance, const QueueSettings *settings, ProbeSetu
 
         (void) setup;
         queue_http_init(instance, settings,
-                        "is it running, and is http_port set in its configuration?");
+                        "is the broker running, and is http_port set in its configuration?");
         r = queue_http_add_call(instance, nats_on_health, "/healthz", NULL);
         if (r < 0)
                 return r;

@@ -162,7 +162,8 @@ static int rabbitmq_prepare(void *instance, const QueueSettings *settings, Probe
 
         (void) setup;
         queue_http_init(http, settings,
-                        "is it running, and is its management plug-in enabled? rabbitmq-plugins "
+                        "is the broker running, and is its management plug-in enabled? "
+                        "rabbitmq-plugins "
                         "enable rabbitmq_management");
         r = queue_http_add_call(http, rabbitmq_on_queue, "/api/queues/%s/%s?" COLUMNS,
                                 (const char *[2]){ virtual_host(http), settings->queue });

@@ -89,7 +89,7 @@ def test_what_is_missing_is_named(daemon, nats):
         "account": "no account \"NOPE\" with JetStream is here: check VirtualHost=",
         "ambiguous": "several accounts have a stream \"orders\": say whose by VirtualHost=",
         "other": "no stream \"back\" is on this server",
-        "broker": "Connection refused (is it running, and is http_port set",
+        "broker": "Connection refused (is the broker running, and is http_port set",
         "name": "(check the host in Address=)",
     }
     for name, text in expected.items():

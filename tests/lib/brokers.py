@@ -85,7 +85,9 @@ class RabbitMq(Server):
             for prefix in ("ssl_options", "management.ssl"):
                 lines += [f"{prefix}.cacertfile = {self.directory}/ca.crt",
                           f"{prefix}.certfile = {certificate}", f"{prefix}.keyfile = {key}"]
+            # The certificate knows nothing of 127.0.0.2.
             lines += [f"listeners.ssl.local = 127.0.0.1:{self.tls_port}",
+                      f"listeners.ssl.other = 127.0.0.2:{self.tls_port}",
                       "ssl_options.verify = verify_none", "management.ssl.ip = 127.0.0.1",
                       f"management.ssl.port = {self.management_tls_port}"]
         (self.directory / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")

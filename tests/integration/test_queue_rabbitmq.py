@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Type=queue with Backend=rabbitmq-http and amqp against a real RabbitMQ, and against others."""
+
+import os
+import socket
+
+import pytest
+
+import brokers
+import hostile
+import servers
+from process import free_port, wait_until
+
+COMMON = ("[Check]\nType=queue\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
+          "Timeout=4s\nBreakerAfter=0\n")
+BACKENDS = ["rabbitmq-http", "amqp"]
+PASSWORD = "wr0ng-Passw0rd"
+
+amqp_runs = pytest.mark.skipif(os.geteuid() != 0,
+                               reason="only what belongs to root is run as a helper")
+
+
+def pytest_generate_tests(metafunc):
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", [BACKENDS[0], pytest.param(BACKENDS[1], marks=amqp_runs)])
+
+
+@pytest.fixture(scope="module")
+def certificates():
+    authority = servers.Certificates()
+    yield authority
+    authority.close()
+
+
+@pytest.fixture(scope="module")
+def server(certificates):
+    with brokers.RabbitMq(certificates) as rabbitmq:
+        yield rabbitmq
+
+
+@pytest.fixture
+def rabbitmq(server):
+    server.purge()
+    return server
+
+
+def section(port, backend, *lines, user="watcher", password=None, queue="orders"):
+    return "\n".join(["[Queue]", f"Backend={backend}", f"Address=127.0.0.1:{port}",
+                      f"Username={user}", f"Password={password or user}", f"Queue={queue}",
+                      *lines, ""])
+
+
+def queue(server, backend, *lines, **keys):
+    port = server.port if backend == "amqp" else server.management_port
+    return section(port, backend, *lines, **keys)
+
+
+def wait_details(daemon, name, timeout=30, **wanted):
+    def told(answer):
+        details = answer.json["checks"][name].get("details", {})
+        return all(details.get(key) == value for key, value in wanted.items())
+    return daemon.wait_for(told, timeout).json["checks"][name]["details"]
+
+
+def test_details_of_the_management_plugin(daemon, rabbitmq):
+    daemon.write_check("queue", COMMON + queue(rabbitmq, "rabbitmq-http"))
+    daemon.start()
+    # What never happened is a rate of 0; the plug-in collects every five seconds.
+    details = wait_details(daemon, "queue", queue_size=0)
+    assert details["state"] == "running" and details["type"] == "classic"
+    assert details["ack_rate"] == 0 and details["alarms"] == 0
+    rabbitmq.publish(5)
+    with rabbitmq.consume(prefetch=2):
+        details = wait_details(daemon, "queue", queue_size=3, unacknowledged=2, messages=5,
+                               consumers=1)
+    assert details["connected"] is True
+    wait_details(daemon, "queue", queue_size=5, unacknowledged=0, consumers=0)
+
+    def is_counted():
+        rabbitmq.publish(1)
+        return daemon.check("queue")["details"]["publish_rate"] > 0
+    wait_until("what is published becomes a rate", is_counted, 30, pause=0.3)
+
+
+@amqp_runs
+def test_details_of_a_passive_declare(daemon, rabbitmq):
+    daemon.write_check("queue", COMMON + queue(rabbitmq, "amqp", user="plain"))
+    daemon.start()
+    rabbitmq.publish(5)
+    with rabbitmq.consume(prefetch=2):
+        details = wait_details(daemon, "queue", queue_size=3, consumers=1)
+    assert set(details) == {"connected", "connect_ms", "queue_size", "consumers"}
+    wait_details(daemon, "queue", queue_size=5, consumers=0)
+
+
+def test_a_backlog_breaks_a_condition(daemon, rabbitmq, backend):
+    daemon.write_check("queue", COMMON + "UnhealthyWhen=queue_size >= 3\n" +
+                       queue(rabbitmq, backend))
+    daemon.start()
+    daemon.wait_status("queue", "healthy", 30)
+    rabbitmq.publish(3)
+    assert daemon.wait_status("queue", "unhealthy", 30)["reason"] == "queue_size >= 3 (is 3)"
+    rabbitmq.purge()
+    daemon.wait_status("queue", "healthy", 30)
+
+
+def test_another_virtual_host_and_a_name_to_encode(daemon, rabbitmq, backend):
+    daemon.write_check("queue", COMMON + queue(rabbitmq, backend, "VirtualHost=shop",
+                                               user="admin", queue="a/b c"))
+    daemon.start()
+    wait_details(daemon, "queue", queue_size=0, connected=True)
+
+
+def test_what_is_missing_is_named(daemon, rabbitmq, backend):
+    lost = free_port()
+    daemon.write_check("queue", COMMON + queue(rabbitmq, backend, queue="nope"))
+    daemon.write_check("host", COMMON + queue(rabbitmq, backend, "VirtualHost=nope"))
+    daemon.write_check("permission", COMMON + queue(rabbitmq, backend, user="nobody"))
+    daemon.write_check("password", COMMON + queue(rabbitmq, backend, password=PASSWORD))
+    daemon.write_check("broker", COMMON + section(lost, backend))
+    daemon.write_check("name", COMMON + section(lost, backend).replace("127.0.0.1", "no.invalid"))
+    daemon.start()
+    expected = {
+        "queue": ["there is no", "queue", "check Queue="],
+        "host": ["virtual host", "check VirtualHost=", "rabbitmqctl list_vhosts"],
+        "permission": ["has no permission in", "virtual host", "rabbitmqctl set_permissions"],
+        "password": ["the log-in was refused: check Username= and Password="],
+        "broker": [f"127.0.0.1:{lost}", "is the broker running"],
+        "name": ["no.invalid", "check the host in Address="],
+    }
+    for name, texts in expected.items():
+        check = daemon.wait_status(name, "unhealthy")
+        for text in texts:
+            assert text in check["error"], check
+        assert check["details"]["connected"] is (name not in ("broker", "name"))
+    assert PASSWORD not in daemon.get("/health").text
+    assert PASSWORD not in daemon.stderr()
+
+
+def test_a_user_who_may_not_use_the_management_plugin(daemon, rabbitmq):
+    daemon.write_check("queue", COMMON + queue(rabbitmq, "rabbitmq-http", user="plain",
+                                               password="plain"))
+    daemon.start()
+    error = daemon.wait_status("queue", "unhealthy")["error"]
+    assert "may not use the management plug-in: rabbitmqctl set_user_tags" in error
+
+
+@amqp_runs
+def test_the_password_is_in_no_argument_and_no_environment(daemon, rabbitmq):
+    """Looked for in every process, while the helper waits for a broker that hangs."""
+    with hostile.Hostile("silent") as peer:
+        daemon.write_check("queue", COMMON + section(peer.port, "amqp", password=PASSWORD))
+        daemon.start()
+
+        def helpers():
+            found = []
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as cmdline, \
+                            open(f"/proc/{pid}/environ", "rb") as environ:
+                        found.append((cmdline.read(), environ.read()))
+                except OSError:
+                    pass
+            return [pair for pair in found if b"check-amqp" in pair[0] and
+                    f":{peer.port}".encode() in pair[0]]
+        found = wait_until("the helper runs", helpers)
+        for arguments, environment in found:
+            assert PASSWORD.encode() not in arguments + environment
+            assert b"--name=healthd queue" in arguments
+        daemon.wait_status("queue", "unhealthy")
+
+
+def test_tls(daemon, rabbitmq, certificates, backend):
+    port = rabbitmq.tls_port if backend == "amqp" else rabbitmq.management_tls_port
+    trusted = section(port, backend, "TLS=yes", f"CAFile={certificates.ca}")
+    daemon.write_check("trusted", COMMON + trusted)
+    daemon.write_check("unknown", COMMON + section(port, backend, "TLS=yes"))
+    daemon.write_check("host", COMMON + trusted.replace("127.0.0.1", "localhost"))
+    daemon.write_check("plain", COMMON + section(port, backend))
+    daemon.start()
+    daemon.wait_status("trusted", "healthy")
+    daemon.wait_status("host", "healthy")
+    assert "certificate" in daemon.wait_status("unknown", "unhealthy")["error"]
+    daemon.wait_status("plain", "unhealthy")
+
+
+@amqp_runs
+def test_a_certificate_for_another_name(daemon, rabbitmq, certificates):
+    daemon.write_check("queue", COMMON + section(
+        rabbitmq.tls_port, "amqp", "TLS=yes", f"CAFile={certificates.ca}").replace(
+            "127.0.0.1", "127.0.0.2"))
+    daemon.start()
+    error = daemon.wait_status("queue", "unhealthy")["error"]
+    assert "its certificate is for another name than the host in Address=" in error
+
+
+def test_an_alarm_of_the_broker(daemon, rabbitmq):
+    daemon.write_check("queue", COMMON + "DegradedWhen=alarms > 0\n" +
+                       queue(rabbitmq, "rabbitmq-http"))
+    daemon.start()
+    daemon.wait_status("queue", "healthy")
+    rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        check = daemon.wait_status("queue", "degraded")
+        assert check["details"]["alarm"] == f"memory on test{rabbitmq.port}@localhost"
+    finally:
+        rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    daemon.wait_status("queue", "healthy")
+
+
+def test_a_hanging_broker_costs_the_deadline(daemon, rabbitmq, backend):
+    daemon.write_check("queue", COMMON + queue(rabbitmq, backend))
+    daemon.start()
+    daemon.wait_status("queue", "healthy", 30)
+    rabbitmq.sigstop()
+    try:
+        check = daemon.wait_status("queue", "unhealthy", 30)
+        assert "no answer" in check["error"], check
+        assert check["details"]["connected"] is False
+        assert daemon.get("/health/live").status == 200
+    finally:
+        rabbitmq.sigcont()
+    daemon.wait_status("queue", "healthy", 30)
+
+
+def test_a_restarted_broker(daemon, rabbitmq):
+    daemon.write_check("http", COMMON + queue(rabbitmq, "rabbitmq-http", "Connection=persistent"))
+    if os.geteuid() == 0:
+        daemon.write_check("amqp", COMMON + queue(rabbitmq, "amqp"))
+    daemon.start()
+    names = list(daemon.wait_for(lambda answer: answer.json["status"] == "healthy", 30)
+                 .json["checks"])
+    rabbitmq.stop()
+    for name in names:
+        assert "is the broker running" in daemon.wait_status(name, "unhealthy", 30)["error"]
+    rabbitmq.start()
+    for name in names:
+        daemon.wait_status(name, "healthy", 60)
+
+
+@pytest.mark.parametrize("behaviour", ["endless_body", "no_answer", "not_http", "silent",
+                                       "slow_body", "deep_json"])
+def test_a_peer_that_is_no_broker(daemon, backend, behaviour):
+    with hostile.Hostile(behaviour) as peer:
+        daemon.write_check("queue", COMMON + section(peer.port, backend))
+        daemon.start()
+        check = daemon.wait_status("queue", "unhealthy", 30)
+        assert f"127.0.0.1:{peer.port}" in check["error"]
+        assert check["details"]["connected"] is False
+
+
+@amqp_runs
+def test_a_broker_that_stops_listening(daemon):
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        daemon.write_check("queue", COMMON + section(port.getsockname()[1], "amqp"))
+        daemon.start()
+        error = daemon.wait_status("queue", "unhealthy")["error"]
+    assert "nobody accepts connections there (is the broker running?" in error
+
+
+def test_a_helper_that_is_not_there(daemon, tmp_path):
+    daemon.write_check("queue", COMMON + section(5672, "amqp"))
+    verified = daemon.verify(env={"HEALTHD_HELPER_DIRECTORY": str(tmp_path)})
+    assert verified.returncode != 0
+    assert (f"queue.check:10: Backend=amqp is the work of {tmp_path}/check-amqp, which is not "
+            "there: install the package healthd-amqp, or build healthd with librabbitmq"
+            ) in verified.stderr
+
+
+@amqp_runs
+def test_a_helper_of_somebody_else_is_not_run(daemon, tmp_path):
+    helper = tmp_path / "check-amqp"
+    helper.write_text("#!/bin/sh\ntouch ran\n", encoding="utf-8")
+    helper.chmod(0o755)
+    os.chown(helper, 65534, 65534)
+    daemon.write_check("queue", COMMON + section(5672, "amqp"))
+    verified = daemon.verify(env={"HEALTHD_HELPER_DIRECTORY": str(tmp_path)})
+    assert verified.returncode != 0
+    assert "belongs to the user 65534" in verified.stderr
