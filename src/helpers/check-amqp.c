@@ -273,7 +273,8 @@ static int log_in(AmqpCheck *check) {
                                            AMQP_SASL_METHOD_PLAIN,
                                            settings->username ? settings->username : "",
                                            settings->password ? settings->password : "");
-        check->answer.connected = reply.reply_type == AMQP_RESPONSE_NORMAL ||
+        check->answer.let_in = reply.reply_type == AMQP_RESPONSE_NORMAL;
+        check->answer.connected = check->answer.let_in ||
                                   reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION;
         return check_reply(check, reply, login_refusals, "logging in");
 }

@@ -287,7 +287,7 @@ static int kafka_check_run(KafkaCheck *check) {
         r = ask_for_topic(check, &metadata);
         if (r < 0)
                 return r;
-        check->answer.connected = true;
+        check->answer.connected = check->answer.let_in = true;
         r = list_partitions(check, metadata, &committed);
         if (r < 0)
                 return r;

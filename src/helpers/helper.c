@@ -143,7 +143,7 @@ static int answer_write(HelperAnswer *answer) {
         json_object_end(&answer->json);
         if (answer->message) {
                 json_add_string(&answer->json, "status",
-                                answer->connected ? "unhealthy" : "unreachable");
+                                answer->let_in ? "unhealthy" : "unreachable");
                 json_add_string(&answer->json, "message", answer->message);
         }
         json_object_end(&answer->json);

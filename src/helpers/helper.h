@@ -43,6 +43,7 @@ int helper_left_ms(const HelperSettings *settings);
 typedef struct HelperAnswer {
         JsonWriter json; /* what is added is a detail */
         bool connected;  /* the broker talked to us, whatever it said then */
+        bool let_in;     /* and did not refuse the log-in */
         char *message;   /* what went wrong */
 } HelperAnswer;
 

@@ -76,7 +76,7 @@ static const QueueHttpCall *current_call(const QueueHttp *http) {
         return &http->calls[http->current];
 }
 
-int queue_http_fail(QueueHttp *http, const char *format, ...) {
+int queue_http_fail(QueueHttp *http, SampleResult result, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list arguments;
         int r;
@@ -84,7 +84,7 @@ int queue_http_fail(QueueHttp *http, const char *format, ...) {
         va_start(arguments, format);
         r = string_vprintf(&text, format, arguments);
         va_end(arguments);
-        sample_set_result(&http->sample, SAMPLE_UNHEALTHY, "%s: %s", current_call(http)->shown,
+        sample_set_result(&http->sample, result, "%s: %s", current_call(http)->shown,
                           r < 0 ? "out of memory" : text);
         return QUEUE_HTTP_END;
 }

@@ -52,8 +52,13 @@ void queue_http_init(QueueHttp *http, const QueueSettings *settings, const char 
 int queue_http_add_call(QueueHttp *http, QueueHttpHandler on_answer, const char *path,
                         const char *const texts[2]);
 
-/* The broker's verdict: "GET http://db1:8222/jsz: " and the text. Returns QUEUE_HTTP_END. */
-int queue_http_fail(QueueHttp *http, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * "GET http://db1:8222/jsz: " and the text. result: SAMPLE_FAILED if the broker does not let us in,
+ * SAMPLE_UNHEALTHY if it does, and says that what is asked for is not there. Returns
+ * QUEUE_HTTP_END.
+ */
+int queue_http_fail(QueueHttp *http, SampleResult result, const char *format, ...)
+                __attribute__((format(printf, 3, 4)));
 /* Fails the sample, for an answer that is none of those we know: that is no such broker. */
 int queue_http_fail_unknown(QueueHttp *http, long status, const cJSON *answer, const char *what);
 

@@ -57,7 +57,7 @@ static int nats_add_consumer(QueueHttp *http, const cJSON *stream) {
                         settings->group);
 
         if (!consumer)
-                return queue_http_fail(http,
+                return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                        "the stream \"%s\" has no consumer \"%s\": check Group= "
                                        "(nats consumer ls %s)",
                                        settings->queue, settings->group, settings->queue);
@@ -85,11 +85,11 @@ static int nats_fail_absent(QueueHttp *http, bool account_known) {
         const QueueSettings *settings = http->settings;
 
         if (!account_known)
-                return queue_http_fail(http,
+                return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                        "no account \"%s\" with JetStream is here: check "
                                        "VirtualHost= (the accounts of the server's configuration)",
                                        settings->virtual_host);
-        return queue_http_fail(http,
+        return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                "no stream \"%s\" is on this server: check Queue= (nats stream ls); "
                                "in a cluster, ask a server that holds it",
                                settings->queue);
@@ -102,8 +102,9 @@ static int nats_on_jetstream(QueueHttp *http, long status, const cJSON *answer) 
         if (status != 200 || !*queue_http_text(answer, "server_id"))
                 return queue_http_fail_unknown(http, status, answer, what_it_is);
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "disabled")))
-                return queue_http_fail(http, "this server does not run JetStream: enable it by "
-                                             "jetstream {} in its configuration");
+                return queue_http_fail(http, SAMPLE_UNHEALTHY,
+                                       "this server does not run JetStream: enable it by "
+                                       "jetstream {} in its configuration");
         cJSON_ArrayForEach(account, cJSON_GetObjectItemCaseSensitive(answer, "account_details")) {
                 if (!account_is_wanted(http, account))
                         continue;
@@ -111,7 +112,7 @@ static int nats_on_jetstream(QueueHttp *http, long status, const cJSON *answer) 
                 found = find_by_name(cJSON_GetObjectItemCaseSensitive(account, "stream_detail"),
                                      http->settings->queue);
                 if (found && stream)
-                        return queue_http_fail(http,
+                        return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                                "several accounts have a stream \"%s\": say whose "
                                                "by VirtualHost=",
                                                http->settings->queue);

@@ -41,20 +41,21 @@ static int rabbitmq_fail_refused(QueueHttp *http, const cJSON *answer) {
         const char *user = http->settings->username, *reason = queue_http_text(answer, "reason");
 
         if (string_equal(reason, "Not management user"))
-                return queue_http_fail(http,
+                return queue_http_fail(http, SAMPLE_FAILED,
                                        "the user \"%s\" may not use the management plug-in: "
                                        "rabbitmqctl set_user_tags %s monitoring",
                                        user, user);
         if (string_equal(reason, "User not authorised to access virtual host"))
-                return queue_http_fail(http,
+                return queue_http_fail(http, SAMPLE_FAILED,
                                        "the user \"%s\" has no permission in the virtual host "
                                        "\"%s\": rabbitmqctl set_permissions -p %s %s '^$' '^$' "
                                        "'^$' lets it look, and no more",
                                        user, virtual_host(http), virtual_host(http), user);
         if (!*reason || string_equal(reason, "Login failed"))
-                return queue_http_fail(http, "the log-in was refused: check Username= and "
-                                             "Password= (guest is let in from its own host only)");
-        return queue_http_fail(http, "refused to the user \"%s\": %s", user, reason);
+                return queue_http_fail(http, SAMPLE_FAILED,
+                                       "the log-in was refused: check Username= and "
+                                       "Password= (guest is let in from its own host only)");
+        return queue_http_fail(http, SAMPLE_FAILED, "refused to the user \"%s\": %s", user, reason);
 }
 
 /* What never happened is left out by the broker; with rates switched off only the count is there.
@@ -88,7 +89,7 @@ static int rabbitmq_add_queue(QueueHttp *http, const cJSON *queue) {
                                           queue_http_text(queue, texts[i]));
         /* So it is while its node is down, and for some seconds after the broker was started. */
         if (!cJSON_HasObjectItem(queue, "messages_ready"))
-                return queue_http_fail(http,
+                return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                        "the broker has no numbers of this queue (its state is "
                                        "\"%s\"): either it was just started, or the node with the "
                                        "queue is down (rabbitmqctl cluster_status)",
@@ -143,14 +144,14 @@ static int rabbitmq_on_virtual_hosts(QueueHttp *http, long status, const cJSON *
                 return queue_http_fail_unknown(http, status, answer, what_it_is);
         cJSON_ArrayForEach(item, answer) {
                 if (string_equal(queue_http_text(item, "name"), virtual_host(http)))
-                        return queue_http_fail(http,
+                        return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                                "there is no queue \"%s\" in the virtual host "
                                                "\"%s\": check Queue= (rabbitmqctl list_queues -p "
                                                "%s)",
                                                http->settings->queue, virtual_host(http),
                                                virtual_host(http));
         }
-        return queue_http_fail(http,
+        return queue_http_fail(http, SAMPLE_UNHEALTHY,
                                "there is no virtual host \"%s\": check VirtualHost= (rabbitmqctl "
                                "list_vhosts)",
                                virtual_host(http));

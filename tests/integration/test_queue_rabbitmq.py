@@ -137,6 +137,17 @@ def test_what_is_missing_is_named(daemon, rabbitmq, backend):
     assert PASSWORD not in daemon.stderr()
 
 
+def test_a_missing_queue_leaves_the_breaker_closed(daemon, rabbitmq, backend):
+    common = COMMON.replace("BreakerAfter=0", "BreakerAfter=2")
+    daemon.write_check("queue", common + queue(rabbitmq, backend, queue="nope"))
+    daemon.write_check("password", common + queue(rabbitmq, backend, password=PASSWORD))
+    daemon.start()
+    checks = daemon.wait_for(lambda answer: (
+        answer.json["checks"]["queue"].get("consecutive_failures", 0) > 4 and
+        answer.json["checks"]["password"]["breaker"]["position"] == "open"), 30).json["checks"]
+    assert checks["queue"]["breaker"]["position"] == "closed"
+
+
 def test_a_user_who_may_not_use_the_management_plugin(daemon, rabbitmq):
     daemon.write_check("queue", COMMON + queue(rabbitmq, "rabbitmq-http", user="plain",
                                                password="plain"))
