@@ -323,9 +323,15 @@ class Container:
         output = self.enter("systemctl", "show", unit).stdout
         return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
-    def stop(self):
+    def reboot(self):
+        """Halts the machine in order and boots the same tree: /var stays, /run is new."""
+        self.halt()
+        return self.boot()
+
+    def halt(self):
         for command in self.commands:
             end_process(command)
+        self.commands = []
         if self.process:
             if self.process.poll() is None:
                 # nspawn hands SIGTERM on as --kill-signal=, an orderly halt.
@@ -333,10 +339,14 @@ class Container:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(20)
                 kill_tree(self.process)
+        self.leader = 0
         if self.console:
             self.console.close()
         if self.cgroup:
             remove_cgroup(self.cgroup)
+
+    def stop(self):
+        self.halt()
         if self.base:
             subprocess.run(["umount", "--recursive", "--lazy", str(self.base)], check=False,
                            capture_output=True)

@@ -3,6 +3,7 @@
 
 import json
 import time
+import uuid
 
 import pytest
 
@@ -14,12 +15,13 @@ LOST = (f"[Check]\nType=redis\n{FAST}Watchdog=no\nBreakerAfter=4\nBreakerReset=1
         "[Redis]\nAddress=127.0.0.1:6390\n")
 NEVER_WELL = (f"[Check]\nType=redis\n{FAST}BreakerAfter=0\n"
               "[Redis]\nAddress=127.0.0.1:6390\n")
+BACKUP = f"[Check]\nType=heartbeat\n{FAST}Watchdog=no\n[Heartbeat]\nEvery=1h\n"
 STARTED = "MESSAGE_ID=49476084b6b748e78eaa5bd739fc423f"
 
 
-def remembered(machine):
+def remembered(machine, **configuration):
     """A state worth keeping: settled, with an open breaker. Returns what /health says of it."""
-    machine.configure({"lost": LOST})
+    machine.configure({"lost": LOST}, **configuration)
     return wait_until("the breaker is open", lambda: (
         lambda check: check if check["breaker"]["position"] == "open" else None)(
             machine.curl("/health")[1]["checks"]["lost"]), 20)
@@ -120,6 +122,40 @@ def test_history_survives_stop_and_start(machine):
     after = history(machine)
     assert after["availability"]["24h"]["count"] >= before["availability"]["24h"]["count"]
     assert after["transitions"][:1] == before["transitions"][:1]
+
+
+def test_a_reboot_keeps_what_has_wall_times(machine):
+    # A service's /proc/sys has the boot id of the host, which goes on: until /run is new, another.
+    machine.write_file("/run/boot_id", f"{uuid.uuid4()}\n")
+    remembered(machine, service="BindReadOnlyPaths=-/run/boot_id:/proc/sys/kernel/random/boot_id\n")
+    machine.write_check("backup", BACKUP)
+    machine.enter("systemctl", "reload", SERVICE)
+    assert control(machine, "beat", {"check": "backup", "exit_status": 5})[0] == 200
+    assert control(machine, "silence", {"check": "l*", "duration": "2h", "reason": "t 42"})[0] == 200
+    machine.wait_status("backup", "unhealthy")
+    before, trend = machine.curl("/health")[1]["checks"], history(machine)
+    machine.reboot()
+    after = machine.wait_status("lost", "unhealthy")
+    assert after["silenced"] == before["lost"]["silenced"]
+    # A boot may have mended it: the status begins anew, and so does its breaker.
+    assert after["since"] > before["lost"]["since"]
+    recalled = history(machine)
+    assert recalled["availability"]["24h"]["count"] > trend["availability"]["24h"]["count"]
+    assert recalled["transitions"][:len(trend["transitions"])] == trend["transitions"]
+    backup = machine.wait_status("backup", "unhealthy")
+    assert backup["reason"] == "the last run ended with exit status 5"
+    assert backup["details"]["beats"] == 1
+    assert backup["details"]["age_s"] > before["backup"]["details"]["age_s"]
+    this_boot = machine.enter("cat", "/proc/sys/kernel/random/boot_id").stdout.replace("-", "")
+    assert not machine.journal("MESSAGE_ID=523cd6abccca48e7b6764f4d90276bc3",
+                               f"_BOOT_ID={this_boot.strip()}")
+
+
+def test_the_reason_survives_a_restart(machine):
+    before = remembered(machine)
+    end_process(machine, "sigkill")
+    assert machine.curl("/health")[1]["checks"]["lost"]["reason"] == before["reason"]
+    wait_until("the status line", lambda: before["reason"] in status_text(machine))
 
 
 def test_a_damaged_file_is_refused_and_said(machine):
