@@ -45,6 +45,11 @@ bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec) {
         return breaker->position != before;
 }
 
+void breaker_hasten(Breaker *breaker, uint64_t now_usec) {
+        if (breaker->position == BREAKER_OPEN && breaker->next_usec > now_usec)
+                breaker->next_usec = now_usec;
+}
+
 void breaker_reset(Breaker *breaker) {
         breaker->position = BREAKER_CLOSED;
         breaker->failures = 0;

@@ -34,5 +34,8 @@ bool breaker_allows(Breaker *breaker, uint64_t now_usec);
 /* Takes the outcome of a probe that went through. Returns true if the position changed. */
 bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec);
 
+/* An open breaker: the probe that decides may go now, before its time. */
+void breaker_hasten(Breaker *breaker, uint64_t now_usec);
+
 /* Lets the next probe through at once, whatever the position. */
 void breaker_reset(Breaker *breaker);

@@ -89,6 +89,15 @@ int check_arm(Check *check) {
                                (uint64_t) ((double) within_usec * check_random(check, 0)));
 }
 
+static bool check_has_failed(const Check *check) {
+        return check->settling.status == STATUS_UNHEALTHY || check->settling.status == STATUS_ERROR;
+}
+
+/* It has been looked at again, passed, and more of that is wanted soon. */
+static bool check_is_hurried(const Check *check) {
+        return check->hurried && check_has_failed(check) && status_passes(check->last_status);
+}
+
 /* The pause until the next run; jitter only shortens it, so that detection is never late. */
 static uint64_t check_pause_usec(const Check *check) {
         uint64_t pause_usec = check->settings.interval_usec;
@@ -97,8 +106,8 @@ static uint64_t check_pause_usec(const Check *check) {
         /* The first runs come close together; the second ones take their place in the interval. */
         if (check->runs == 1)
                 jitter = check_random(check, 1) / 2;
-        if (!status_passes(check->last_status) && check->settling.status != STATUS_UNHEALTHY &&
-            check->settling.status != STATUS_ERROR)
+        if (check_is_hurried(check) ||
+            (!status_passes(check->last_status) && !check_has_failed(check)))
                 pause_usec = min_usec(pause_usec, check->settings.retry_interval_usec);
         return (uint64_t) ((double) pause_usec * (1 - jitter));
 }
@@ -263,6 +272,7 @@ void check_report(Check *check, Sample *sample) {
         changes.transition = changed ? &transition : NULL;
         changes.breaker = check_push_breaker(check, check->sample.result, now_usec);
         changes.flapping = was_flapping != check->settling.flapping;
+        check->hurried = check_is_hurried(check);
         check_arm_next(check);
         check->observer(check, &changes, check->observer_userdata);
 }
@@ -328,6 +338,14 @@ bool check_allows_watchdog(const Check *check, uint64_t now_usec) {
                 return false;
         /* Nothing is settled yet: no verdict to withhold it for. */
         return check->settling.status == STATUS_UNKNOWN || status_passes(check->settling.status);
+}
+
+void check_look_again(Check *check, uint64_t now_usec) {
+        if (!check->type || check->running)
+                return;
+        breaker_hasten(&check->breaker, now_usec);
+        check->hurried = true;
+        (void) timer_arm_after(&check->run_timer, 0);
 }
 
 void check_reset_breaker(Check *check) {

@@ -49,6 +49,7 @@ struct Check {
         bool running;
         bool runs_early; /* the next run was moved forward by check_run_soon() */
         bool ran_early;  /* the last run was */
+        bool hurried;    /* by check_look_again(), until it fails or has settled */
         uint64_t started_usec;
         uint64_t runs;
         uint64_t results;                    /* of this process; a restored check has had none */
@@ -106,6 +107,11 @@ bool check_has_stopped(const Check *check, uint64_t now_usec);
 char *check_explain(const Check *check, uint64_t now_usec);
 /* Whether the watchdog may be fed as far as this check goes. */
 bool check_allows_watchdog(const Check *check, uint64_t now_usec);
+/*
+ * Runs at once because its failure is about to cost something: as the one probe that decides if
+ * its breaker is open, and then after each RetryInterval= while it passes and has not settled.
+ */
+void check_look_again(Check *check, uint64_t now_usec);
 /* Closes the breaker and runs at once: the administrator knows that the server is back. */
 void check_reset_breaker(Check *check);
 /*

@@ -19,7 +19,9 @@ struct Watchdog {
         WatchdogObserver observer;
         void *userdata;
         uint64_t timeout_usec;
+        uint64_t fed_usec; /* the last time */
         bool withheld;
+        bool looked_again;           /* at what withholds it */
         const RestartBudget *budget; /* NULL: none, every failure is let expire */
         const RestartLimit *limit;
 };
@@ -75,13 +77,34 @@ void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
         watchdog->limit = limit;
 }
 
+/*
+ * A check that holds the ping back may be waiting for its interval or for its breaker while all is
+ * well again. Half-way to the kill there is time left for what PassAfter= wants.
+ */
+static void watchdog_look_again(Watchdog *watchdog, uint64_t now_usec) {
+        if (watchdog->looked_again ||
+            now_usec < watchdog->fed_usec + watchdog->timeout_usec * 2 / 3)
+                return;
+        watchdog->looked_again = true;
+        for (size_t i = 0; i < watchdog->view->checks.n_items; i++) {
+                Check *check = watchdog->view->checks.items[i];
+
+                if (!check_allows_watchdog(check, now_usec))
+                        check_look_again(check, now_usec);
+        }
+}
+
 static int watchdog_on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         _cleanup_free_ char *cause = NULL;
         Watchdog *watchdog = userdata;
         uint64_t now_usec = now_monotonic_usec();
 
         cause = watchdog_cause(watchdog, usec, now_usec);
-        if (!cause) {
+        if (cause) {
+                watchdog_look_again(watchdog, now_usec);
+        } else {
+                watchdog->fed_usec = now_usec;
+                watchdog->looked_again = false;
                 notify_watchdog(watchdog->notify);
                 watchdog->runtime->statistics.watchdog_pings++;
         }

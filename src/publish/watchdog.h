@@ -4,7 +4,8 @@
 /*
  * Feeds systemd's watchdog: WATCHDOG=1 every third of WatchdogSec=, but only while the loop is on
  * time and no check with Watchdog=yes is settled unhealthy, in error or stale. It pulls the state
- * at every tick; nothing pushes it.
+ * at every tick; nothing pushes it. Before it lets the watchdog expire, it has what fails run once
+ * more.
  */
 
 #include "io/runtime.h"

@@ -80,6 +80,38 @@ def test_a_server_that_is_gone_is_left_alone(daemon):
         redis.close()
 
 
+WATCHED = "[Check]\nType=redis\nInterval=1h\nRetryInterval=100ms\nFailAfter=2\nPassAfter=3\n" \
+          "BreakerAfter=2\nBreakerReset=1h\n[Redis]\nAddress=127.0.0.1:{port}\n"
+
+
+def test_what_holds_the_watchdog_back_is_looked_at_once_more(daemon):
+    """A server that is gone is asked one time more, half-way to the kill."""
+    with HangingUp() as gone:
+        daemon.write_check("cache", WATCHED.format(port=gone.port))
+        daemon.start(watchdog_usec=3_000_000)
+        wait_until("it is withheld", lambda: said(daemon, "Not feeding the watchdog"))
+        assert len(gone.times) == 2
+        wait_until("one more", lambda: len(gone.times) == 3)
+        fed = daemon.notify.times("WATCHDOG")[-1]
+        assert gone.times[-1] - fed > 1.9, "it is spared until then"
+        time.sleep(1.5)
+        assert len(gone.times) == 3
+        assert daemon.check("cache")["breaker"]["position"] == "open"
+
+
+def test_a_server_that_is_back_while_its_breaker_waits_costs_no_restart(daemon, redis):
+    daemon.write_check("cache", WATCHED.format(port=redis.port))
+    redis.stop()
+    daemon.start(watchdog_usec=9_000_000)
+    wait_until("it is withheld", lambda: said(daemon, "Not feeding the watchdog"))
+    fed = daemon.notify.times("WATCHDOG")[-1]
+    redis.start()
+    wait_until("it is fed again", lambda: daemon.notify.times("WATCHDOG")[-1] > fed, 30)
+    # Before systemd would have killed it.
+    assert daemon.notify.times("WATCHDOG")[-1] - fed < 9
+    assert daemon.check("cache")["status"] == "healthy"
+
+
 @pytest.mark.parametrize("fault", ["kill9", "sigstop"])
 def test_an_outage_is_said_once(daemon, nginx, fault):
     """The gateway is asked far less often than the fifty that depend on it."""

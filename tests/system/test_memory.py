@@ -210,3 +210,21 @@ def test_restart_budget(machine):
     machine.enter("systemctl", "reload", SERVICE)
     wait_until("healthy", lambda: status_text(machine).startswith("healthy: "), 20)
     wait_until("budget", lambda: "budget" not in status_text(machine), 20)
+
+
+def test_a_server_that_is_back_in_time_costs_no_restart(machine):
+    """Its breaker would have waited for an hour."""
+    machine.enter("systemctl", "stop", "redis-server")
+    machine.configure({"cache": LOST.replace("Watchdog=no\n", "").replace("6390", "6379")},
+                      service="WatchdogSec=9\n")
+    pid = machine.show("MainPID")
+    wait_until("it is withheld", lambda: said_by(machine, pid, "Not feeding the watchdog"), 20)
+    machine.enter("systemctl", "start", "redis-server")
+    wait_until("it is fed again", lambda: said_by(machine, pid, "Feeding the watchdog again"), 20)
+    time.sleep(9)
+    assert machine.show("MainPID") == pid
+    assert machine.curl("/health")[1]["checks"]["cache"]["status"] == "healthy"
+
+
+def said_by(machine, pid, text):
+    return [entry for entry in machine.journal(f"_PID={pid}") if text in entry["MESSAGE"]]

@@ -40,6 +40,28 @@ static void test_breaker_opens_after_failures_in_a_row(void **state) {
         assert_int_equal(breaker.next_usec, 1000 + 30 * USEC_PER_SEC);
 }
 
+static void test_breaker_is_hastened(void **state) {
+        Breaker breaker = make_breaker();
+
+        (void) state;
+        breaker_hasten(&breaker, 5);
+        assert_int_equal(breaker.position, BREAKER_CLOSED);
+        for (int i = 0; i < 5; i++)
+                (void) breaker_push(&breaker, false, 1000);
+        assert_false(breaker_allows(&breaker, 2000));
+        breaker_hasten(&breaker, 2000);
+        assert_int_equal(breaker.position, BREAKER_OPEN);
+        assert_true(breaker_allows(&breaker, 2000));
+        assert_int_equal(breaker.position, BREAKER_HALF_OPEN);
+        /* It counts as any other: the next wait is twice as long. */
+        breaker_hasten(&breaker, 2500);
+        (void) breaker_push(&breaker, false, 3000);
+        assert_int_equal(breaker.next_usec, 3000 + 60 * USEC_PER_SEC);
+        /* Never later than it was due. */
+        breaker_hasten(&breaker, 100 * USEC_PER_SEC);
+        assert_int_equal(breaker.next_usec, 3000 + 60 * USEC_PER_SEC);
+}
+
 static void test_breaker_wait_doubles_up_to_its_limit(void **state) {
         static const unsigned waits[] = { 30, 60, 120, 240, 480, 600, 600 };
         Breaker breaker = make_breaker();
@@ -232,6 +254,7 @@ static void test_dependencies_blocker(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_breaker_opens_after_failures_in_a_row),
+                cmocka_unit_test(test_breaker_is_hastened),
                 cmocka_unit_test(test_breaker_wait_doubles_up_to_its_limit),
                 cmocka_unit_test(test_breaker_one_probe_closes_it),
                 cmocka_unit_test(test_breaker_reset),
