@@ -70,8 +70,7 @@ static void note_error(FileCheck *check, const char *path, int error) {
                                   "may not pass or read, \"setfacl -m u:healthd:rx\" lets it",
                                   path, strerrordesc_np(error), path);
         else
-                r = string_printf(&check->error, "looking at %s: %s", path,
-                                  strerrordesc_np(error));
+                r = string_printf(&check->error, "looking at %s: %s", path, strerrordesc_np(error));
         if (r < 0)
                 check->no_memory = true;
 }
@@ -277,7 +276,9 @@ static void add_kind(const FileCheck *check, JsonWriter *json) {
 /* Seconds, to the millisecond. What was modified in the future, by a clock that ran ahead, is new.
  */
 static double age_s(int64_t modified, int64_t now_usec) {
-        return modified < now_usec ? (double) ((now_usec - modified) / 1000) / 1000 : 0;
+        int64_t ms = (now_usec - modified) / (int64_t) USEC_PER_MSEC;
+
+        return ms > 0 ? (double) ms / 1000 : 0;
 }
 
 static void add_files(const FileCheck *check, JsonWriter *json) {
