@@ -20,7 +20,7 @@ static int headers_add(struct curl_slist **headers, const char *line) {
 static int question_set_headers(const HttpQuestion *question, CurlTransfer *transfer,
                                 struct curl_slist **headers) {
         char *const *lines = question->at_origin ? question->settings->headers : NULL;
-        const char *body = question->sends_body ? question->settings->body : "";
+        const char *body = question->sends_body ? question->settings->body : NULL;
         bool has_type = false;
         int r = 0;
 
@@ -30,7 +30,7 @@ static int question_set_headers(const HttpQuestion *question, CurlTransfer *tran
                 r = headers_add(headers, *lines);
                 has_type = has_type || strncasecmp(*lines, "Content-Type:", 13) == 0;
         }
-        if (r == 0 && !has_type && (*body == '{' || *body == '['))
+        if (r == 0 && !has_type && body && (*body == '{' || *body == '['))
                 r = headers_add(headers, "Content-Type: application/json");
         curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, *headers);
         return r;

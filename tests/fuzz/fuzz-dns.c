@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ uint8_t *message = NULL;
         DnsQuestion question;
 
-        if (size < 1 || dns_question_make("orders.test", (DnsType) (data[0] % (DNS_TXT + 1)), 7,
-                                          &question) < 0)
+        if (size < 1 ||
+            dns_question_make("orders.test", (DnsType) (data[0] % (DNS_TXT + 1)), 7, &question) < 0)
                 return 0;
         message = malloc(size + 1);
         if (!message)
