@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Servers that misbehave, one way each: HTTP, and one Redis."""
+"""Servers that misbehave, one way each: over HTTP, and in what they say without it."""
 
 import contextlib
+import gzip
+import os
 import socket
 import threading
 import time
 
 OK = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def endless(connection, start, block):
@@ -40,6 +44,12 @@ def answer_once(connection, words):
     connection.close()
 
 
+def noise(connection):
+    """Random bytes for ever: no TLS, no HTTP/2, nothing."""
+    while True:
+        connection.sendall(os.urandom(4096))
+
+
 # What each does once it has the request. An exception ends the connection.
 BEHAVIOURS = {
     "endless_body": (endless, OK + b"\r\n", b"x" * 65536),
@@ -59,6 +69,18 @@ BEHAVIOURS = {
     "deep_json": (say, OK + b"\r\n" + b"[" * 1000000),
     "cut_json": (say, OK + b"\r\n" + b'{"depth": 1'),
     "redirect_loop": (say, b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+    "deep_closed_json": (say, OK + b"\r\n" + b"[" * 100000 + b"]" * 100000),
+    "redirect_file": (say, MOVED + b"file:///etc/hostname\r\n\r\n"),
+    "redirect_gopher": (say, MOVED + b"gopher://127.0.0.1:6379/_FLUSHALL\r\n\r\n"),
+    "endless_chunks": (endless, CHUNKED, b"1\r\nx\r\n" * 1000),
+    "endless_chunk_size": (endless, CHUNKED, b"0" * 4096),
+    "endless_chunk_extension": (endless, CHUNKED + b"1;", b"x" * 4096),
+    "endless_trailers": (endless, CHUNKED + b"0\r\n", b"X-Flood: " + b"y" * 1000 + b"\r\n"),
+    "huge_chunk": (endless, CHUNKED + b"7fffffffffffffff\r\n", b"x" * 65536),
+    "nul_header": (say, OK + b"X-Nul: a\0b\r\nContent-Length: 2\r\n\r\nok"),
+    "odd_status": (say, b"HTTP/1.1 -1 Huh\r\n\r\n"),
+    "gzip_bomb": (say, OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(1 << 26))),
+    "noise": (noise,),
     "redirect_nowhere": (say, b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n"
                               b"Content-Length: 0\r\n\r\n"),
     "endless_banner": (endless, b"", b"220 " + b"z" * 60000 + b"\r\n"),
@@ -67,6 +89,12 @@ BEHAVIOURS = {
     "endless_series": (endless, OK + b"\r\n", b'requests_total{code="200"} 1\n' * 2000),
     "endless_label": (endless, OK + b"\r\n" + b'requests_total{code="', b"x" * 4096),
     "cut_series": (say, OK + b"\r\n" + b"requests_total 12"),
+    "huge_bulk": (endless, b"$2147483647\r\n", b"x" * 65536),
+    "huge_array": (say_and_wait, b"*2147483647\r\n"),
+    "deep_array": (endless, b"", b"*1\r\n" * 10000),
+    "endless_line": (endless, b"+", b"x" * 65536),
+    "huge_message": (endless, b"E\x7f\xff\xff\xff", b"x" * 65536),
+    "endless_notices": (endless, b"", b"N\x00\x00\x00\x10SNOTICE\x00M!\x00\x00" * 1000),
     "redis_latin1": (say, b"-ERR f\xfcr\x07 Sie\r\n"),
     "one_answer": (answer_once, OK + b"Content-Length: 2\r\n\r\nok"),
 }
@@ -113,9 +141,12 @@ class Hostile:
             threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
 
     def converse(self, connection):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), connection:
             self.requests.append(connection.recv(65536))
             self.act(Counted(connection, self), *self.arguments)
+            # Only the peer's end ends it: what was said is not lost.
+            while connection.recv(65536):
+                pass
 
     def __enter__(self):
         self.thread.start()
