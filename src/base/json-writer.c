@@ -93,9 +93,13 @@ void json_add_string(JsonWriter *writer, const char *name, const char *value) {
         json_add_quoted(writer, value);
 }
 
-void json_add_null(JsonWriter *writer, const char *name) {
+void json_add_literal(JsonWriter *writer, const char *name, const char *number) {
         json_add_name(writer, name);
-        text_buffer_add(&writer->out, "null", 4);
+        text_buffer_add_string(&writer->out, number);
+}
+
+void json_add_null(JsonWriter *writer, const char *name) {
+        json_add_literal(writer, name, "null");
 }
 
 void json_add_number(JsonWriter *writer, const char *name, double value) {

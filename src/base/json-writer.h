@@ -25,6 +25,8 @@ void json_add_string(JsonWriter *writer, const char *name, const char *value);
 void json_add_number(JsonWriter *writer, const char *name, double value);
 void json_add_unsigned(JsonWriter *writer, const char *name, uint64_t value);
 void json_add_boolean(JsonWriter *writer, const char *name, bool value);
+/* A number as it is written already. */
+void json_add_literal(JsonWriter *writer, const char *name, const char *number);
 void json_add_null(JsonWriter *writer, const char *name);
 /* Seconds with six digits, from microseconds. */
 void json_add_seconds(JsonWriter *writer, const char *name, uint64_t usec);

@@ -112,14 +112,30 @@ size_t utf8_sequence_length(const char *text, size_t size) {
         return length;
 }
 
+/*
+ * Whether a valid sequence of UTF-8 steers a terminal or reorders what is shown: ASCII's control
+ * characters, U+0080 to U+009F, separators of lines, and marks of direction.
+ */
+static bool utf8_is_control(const char *text, size_t length) {
+        const unsigned char *p = (const unsigned char *) text;
+
+        if (length == 1)
+                return *p < 0x20 || *p == 0x7f;
+        if (length == 2)
+                return p[0] == 0xc2 && p[1] < 0xa0;
+        return length == 3 && p[0] == 0xe2 &&
+               ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
+                (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
 void string_make_printable(char *text) {
         while (text && *text) {
                 size_t length = utf8_sequence_length(text, 4);
 
                 if (length == 0)
                         *text = '?';
-                else if (iscntrl((unsigned char) *text))
-                        *text = ' ';
+                else if (utf8_is_control(text, length))
+                        memset(text, ' ', length);
                 text += length ? length : 1;
         }
 }

@@ -41,7 +41,10 @@ int string_vprintf(char **target, const char *format, va_list arguments)
  */
 size_t utf8_sequence_length(const char *text, size_t size);
 
-/* Makes a text of anybody's one line of valid UTF-8, in place; accepts NULL. */
+/*
+ * Makes a text of anybody's one line of valid UTF-8 that can do a terminal no harm, in place;
+ * accepts NULL.
+ */
 void string_make_printable(char *text);
 
 /*

@@ -186,6 +186,32 @@ static void test_string_basics(void **state) {
         assert_int_not_equal(hash_add_string(HASH_START, NULL), hash_add_string(HASH_START, ""));
 }
 
+static void test_string_make_printable(void **state) {
+        static const struct {
+                const char *text, *printable;
+        } cases[] = {
+                { "plain \xc3\xa9 \xe2\x96\x81 \xf0\x9f\x99\x82",
+                  "plain \xc3\xa9 \xe2\x96\x81 \xf0\x9f\x99\x82" },
+                { "\033[2J\n\t\177", " [2J   " },
+                { "\xff\xc3(", "??(" },
+                { "CSI \xc2\x9b"
+                  "31m",
+                  "CSI   31m" },
+                { "nbsp \xc2\xa0", "nbsp \xc2\xa0" },
+                { "line\xe2\x80\xa8 turned \xe2\x80\xae", "line    turned    " },
+                { "isolated \xe2\x81\xa7", "isolated    " },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_free_ char *text = strdup(cases[i].text);
+
+                string_make_printable(text);
+                assert_string_equal(text, cases[i].printable);
+        }
+        string_make_printable(NULL);
+}
+
 static void test_string_parse_number(void **state) {
         static const struct {
                 const char *text, *rest; /* rest: NULL if it is no number */
@@ -389,6 +415,7 @@ int main(void) {
                 cmocka_unit_test(test_time_span_format),
                 cmocka_unit_test(test_string_nearest),
                 cmocka_unit_test(test_string_redact),
+                cmocka_unit_test(test_string_make_printable),
                 cmocka_unit_test(test_string_unescape),
                 cmocka_unit_test(test_string_basics),
                 cmocka_unit_test(test_string_parse_number),
