@@ -26,6 +26,7 @@ enum {
         VARIANT_EXCLUDE_QUIET = 2,
         VARIANT_IETF = 4,
         VARIANT_OPENMETRICS = 8,
+        VARIANT_RECENT = 16,
 };
 
 typedef struct CacheSlot {
@@ -76,6 +77,8 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
                                       "POST\"}" },
         [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
                               "{\"detail\":\"exclude= takes one word: silenced\"}" },
+        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST,
+                             "{\"detail\":\"recent= takes one word: yes\"}" },
         [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
                               "{\"detail\":\"this is for local readers; Details= in "
                               "healthd.conf says for whom\"}" },
@@ -309,7 +312,8 @@ static void read_accept(struct MHD_Connection *connection, Asked *asked) {
 static unsigned asked_variant(const Asked *asked, bool details) {
         return (details ? VARIANT_DETAILS : 0) |
                (asked->exclude_quiet ? VARIANT_EXCLUDE_QUIET : 0) |
-               (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0);
+               (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0) |
+               (asked->recent ? VARIANT_RECENT : 0);
 }
 
 static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
@@ -324,7 +328,9 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                         const char *path, bool details, uint64_t now_usec) {
         const char *exclude = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
                                                           "exclude");
-        Asked asked = { .exclude_quiet = exclude };
+        const char *recent = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+                                                         "recent");
+        Asked asked = { .exclude_quiet = exclude, .recent = recent };
         CacheSlot fresh = {}, *slot;
         const Route *route;
         unsigned variant;
@@ -335,6 +341,8 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
         slot = &endpoints->cache[(hash_add_string(HASH_START, path) + variant) % CACHE_SLOTS];
         if (exclude && !string_equal(exclude, "silenced"))
                 return endpoints_refuse(endpoints, REFUSAL_EXCLUDE);
+        if (recent && !string_equal(recent, "yes"))
+                return endpoints_refuse(endpoints, REFUSAL_RECENT);
 
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
             now_usec < slot->until_usec && slot->variant == variant &&

@@ -23,6 +23,7 @@ typedef enum Refusal {
         REFUSAL_CONTROL_PEER,
         REFUSAL_NO_SUCH_CONTROL,
         REFUSAL_EXCLUDE,
+        REFUSAL_RECENT,
         REFUSAL_DETAILS,
         REFUSAL_NO_SUCH_CHECK,
         REFUSAL_NO_SUCH_GROUP,

@@ -47,7 +47,7 @@ static unsigned status_to_http(Status status) {
 }
 
 /*
- * The view without the checks of whose failures nobody is to be told, if that is asked for. Valid
+ * The view as it is asked for: without the checks of whose failures nobody is to be told, or not. Valid
  * as long as the view; *ret_items is to be freed.
  */
 static int view_for(const HealthView *view, const Asked *asked, HealthView *ret,
@@ -56,6 +56,7 @@ static int view_for(const HealthView *view, const Asked *asked, HealthView *ret,
         Check **items;
 
         *ret = *view;
+        ret->recent = asked->recent;
         if (!asked->exclude_quiet)
                 return 0;
         items = calloc(view->checks.n_items + 1, sizeof(Check *));

@@ -26,6 +26,7 @@ typedef struct Asked {
         const char *name;    /* the rest of the path, or the argument that stands for it; or NULL */
         uint64_t since_usec; /* ?since=, realtime; 0: none */
         bool exclude_quiet;  /* ?exclude=silenced */
+        bool recent;         /* ?recent=yes */
         bool ietf;           /* Accept: application/health+json */
         bool openmetrics;    /* Accept: application/openmetrics-text */
 } Asked;

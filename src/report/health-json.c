@@ -7,6 +7,8 @@
 #include "base/time-util.h"
 #include "check/dependencies.h"
 
+#define RECENT_RESULTS 20
+
 static double usec_to_ms(uint64_t usec) {
         return (double) usec / (double) USEC_PER_MSEC;
 }
@@ -138,6 +140,21 @@ static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec
                 json_add_null(json, "next_run");
 }
 
+/* The first letter of each result, the oldest first: cheap enough for every check of the host. */
+static void add_recent(JsonWriter *json, const Check *check) {
+        char letters[RECENT_RESULTS + 1];
+        HistorySample sample;
+        size_t n = 0;
+
+        if (!check->history)
+                return;
+        for (size_t age = RECENT_RESULTS; age-- > 0;)
+                if (history_sample(check->history, age, &sample))
+                        letters[n++] = *status_to_string(sample.result);
+        letters[n] = '\0';
+        json_add_string(json, "recent", letters);
+}
+
 static void add_check(JsonWriter *json, const HealthView *view, const Check *check, bool details,
                       uint64_t now_usec) {
         const CheckSettings *settings = &check->settings;
@@ -146,7 +163,8 @@ static void add_check(JsonWriter *json, const HealthView *view, const Check *che
         json_object_begin(json, settings->name);
         json_add_string(json, "status", status_to_string(check_status(check, now_usec)));
         if (details) {
-                add_sample_details(json, &check->sample);
+                if (!view->recent)
+                        add_sample_details(json, &check->sample);
                 if (error)
                         json_add_string(json, "error", error);
                 if (settings->type_name)
@@ -158,6 +176,8 @@ static void add_check(JsonWriter *json, const HealthView *view, const Check *che
                 add_breaker(json, &check->breaker, now_usec);
                 add_marks(json, view, check);
                 add_next_run(json, check, now_usec);
+                if (view->recent)
+                        add_recent(json, check);
         }
         json_object_end(json);
 }

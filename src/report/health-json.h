@@ -19,6 +19,7 @@ typedef struct HealthView {
         const SilenceTable *silences; /* NULL: none */
         const Runtime *runtime;       /* for /metrics: what the daemon counts of itself */
         unsigned restarts_left;       /* of the restart budget */
+        bool recent;                  /* show the last results of each check, not its details */
 } HealthView;
 
 /*

@@ -104,6 +104,23 @@ def test_health_says_what_is_known_of_each_check(daemon):
     assert "error" not in check and "reason" not in check
 
 
+def test_recent_results_in_place_of_details(daemon):
+    daemon.write_check("up", PASSING.format(interval="100ms"))
+    daemon.write_check("down", FAILING.format(interval="100ms", required="no"))
+    daemon.start()
+    shown = daemon.wait_for(lambda answer: all(len(check["recent"]) == 20 for check
+                                               in answer.json["checks"].values()),
+                            path="/health?recent=yes").json["checks"]
+    assert shown["up"]["recent"] == "h" * 20 and shown["down"]["recent"] == "u" * 20
+    assert "details" not in shown["up"] and shown["up"]["type"] == "application"
+    group = daemon.get("/health/groups/own?recent=yes").json["checks"]
+    assert list(group) == ["up"] and group["up"]["recent"] == "h" * 20
+    plain = daemon.get("/health").json["checks"]["up"]
+    assert "recent" not in plain and plain["details"]["open_fds"] > 0
+    refused = daemon.get("/health?recent=20")
+    assert refused.status == 400 and "yes" in refused.json["detail"]
+
+
 def test_live_and_ready(daemon):
     started(daemon)
     live, ready = daemon.get("/health/live"), daemon.get("/health/ready")
