@@ -12,10 +12,13 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cat.h"
 #include "manager.h"
 #include "settings.h"
 
 static bool arg_verify = false;
+static bool arg_cat = false;
+static StringList arg_cat_names = NULL; /* empty: all */
 static ManagerOptions arg_options = {};
 
 static int help(void) {
@@ -27,6 +30,9 @@ static int help(void) {
                "     --version           Show the version\n"
                "     --verify            Read the configuration, say what is wrong with it, and "
                "exit\n"
+               "     --cat[=NAME]        Show the merged configuration without its secrets: all, "
+               "or of\n"
+               "                         a check, or healthd.conf; may be given more than once\n"
                "     --config-dir=DIR    Read this directory instead of " HEALTHD_CONFIG_PATH "\n"
                "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd "
                "passes;\n"
@@ -56,6 +62,7 @@ static int parse_arguments(int argc, char *argv[]) {
         enum {
                 ARG_VERSION = 0x100,
                 ARG_VERIFY,
+                ARG_CAT,
                 ARG_CONFIG_DIR,
                 ARG_LISTEN,
                 ARG_CHECK,
@@ -65,6 +72,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "verify", no_argument, NULL, ARG_VERIFY },
+                { "cat", optional_argument, NULL, ARG_CAT },
                 { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
                 { "listen", required_argument, NULL, ARG_LISTEN },
                 { "check", required_argument, NULL, ARG_CHECK },
@@ -82,6 +90,10 @@ static int parse_arguments(int argc, char *argv[]) {
                         return 0;
                 case ARG_VERIFY:
                         arg_verify = true;
+                        break;
+                case ARG_CAT:
+                        arg_cat = true;
+                        r = optarg ? string_list_add(&arg_cat_names, optarg) : 0;
                         break;
                 case ARG_CONFIG_DIR:
                         r = string_list_add(&arg_options.directories, optarg);
@@ -126,22 +138,38 @@ static void clean_environment(void) {
         }
 }
 
+/* Returns -EBADMSG if there are any. */
+static int log_problems(const ConfigProblems *problems) {
+        int r;
+
+        for (size_t i = 0; i < problems->n_items; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                r = config_problem_format(&problems->items[i], &text);
+                if (r < 0)
+                        return r;
+                log_error("%s", text);
+        }
+        return problems->n_items > 0 ? -EBADMSG : 0;
+}
+
 static int verify(void) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
         r = settings_load(arg_options.directories, NULL, &settings);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < settings.problems.n_items; i++) {
-                _cleanup_free_ char *text = NULL;
+        return r < 0 ? r : log_problems(&settings.problems);
+}
 
-                r = config_problem_format(&settings.problems.items[i], &text);
-                if (r < 0)
-                        return r;
-                log_error("%s", text);
-        }
-        return settings.problems.n_items > 0 ? -EBADMSG : 0;
+static int cat(void) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = cat_print(arg_options.directories, arg_cat_names, stdout, &problems, &why);
+        if (why)
+                log_error("%s", why);
+        return r < 0 ? r : log_problems(&problems);
 }
 
 static int run(void) {
@@ -179,11 +207,12 @@ int main(int argc, char *argv[]) {
         r = parse_arguments(argc, argv);
         if (r > 0) {
                 clean_environment();
-                r = arg_verify ? verify() : run();
+                r = arg_verify ? verify() : arg_cat ? cat() : run();
         }
         string_list_free(arg_options.directories);
         string_list_free(arg_options.listen);
         string_list_free(arg_options.checks);
+        string_list_free(arg_cat_names);
         if (r == -ENOMEM)
                 log_error("Out of memory.");
         /* The unit's program was meant, and systemd told it as well. */
