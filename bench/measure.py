@@ -72,18 +72,18 @@ class Row:
     def columns(self):
         if self.pairs[0][1] is None:
             healthd = statistics.median(pair[0] for pair in self.pairs)
-            return [self.what, self.format.format(healthd), "", "", "", ""]
+            return [self.what, self.format.format(healthd), "", "", "", self.verdict(healthd)]
         healthd, other = (statistics.median(column) for column in zip(*self.pairs))
         ratios = [pair[0] / pair[1] for pair in self.pairs]
         return [self.what, self.format.format(healthd), self.format.format(other),
                 f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}",
                 self.verdict(statistics.median(ratios))]
 
-    def verdict(self, ratio):
+    def verdict(self, value):
         if not self.target:
             return ""
         sign, limit = self.target
-        met = ratio >= limit if sign == ">=" else ratio <= limit
+        met = value >= limit if sign == ">=" else value <= limit
         return f"{sign} {limit}{'' if met else ', missed'}"
 
 

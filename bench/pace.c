@@ -31,8 +31,12 @@ static uint64_t cpu_usec(void) {
                (uint64_t) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static uint64_t round_up_to_tick(uint64_t usec) {
-        return (usec + TICK_USEC - 1) / TICK_USEC * TICK_USEC;
+/* Due times are rounded up to ticks. */
+static void pace_arm(Pace *pace, Slot *slot, uint64_t due_usec) {
+        Slot **place = &pace->wheel[(due_usec + TICK_USEC - 1) / TICK_USEC % pace->n_ticks];
+
+        slot->next = *place;
+        *place = slot;
 }
 
 void pace_finish(Pace *pace, Slot *slot, bool passed) {
@@ -41,31 +45,34 @@ void pace_finish(Pace *pace, Slot *slot, bool passed) {
 
         if (due_usec < pace->now_usec + TICK_USEC)
                 due_usec = pace->now_usec + TICK_USEC;
-        slot->due_usec = round_up_to_tick(due_usec);
         slot->running = false;
+        pace_arm(pace, slot, due_usec);
         pace->n_finished++;
         if (!passed)
                 pace->n_failed++;
 }
 
 static uint64_t pace_next_usec(const Pace *pace) {
-        uint64_t next_usec = pace->wake_usec;
-
-        for (size_t i = 0; i < pace->n_slots; i++)
-                if (!pace->slots[i]->running && pace->slots[i]->due_usec < next_usec)
-                        next_usec = pace->slots[i]->due_usec;
-        return next_usec;
+        for (uint64_t tick = pace->tick + 1; tick <= pace->tick + pace->n_ticks; tick++) {
+                if (!pace->wheel[tick % pace->n_ticks])
+                        continue;
+                return tick * TICK_USEC < pace->wake_usec ? tick * TICK_USEC : pace->wake_usec;
+        }
+        return pace->wake_usec;
 }
 
 static void pace_start_due(Pace *pace) {
-        for (size_t i = 0; i < pace->n_slots; i++) {
-                Slot *slot = pace->slots[i];
+        while (pace->tick < pace->now_usec / TICK_USEC) {
+                Slot **place = &pace->wheel[++pace->tick % pace->n_ticks], *slot;
+                Slot *due = *place;
 
-                if (slot->running || slot->due_usec > pace->now_usec)
-                        continue;
-                slot->running = true;
-                slot->started_usec = pace->now_usec;
-                pace->type->start(pace, slot);
+                *place = NULL;
+                while ((slot = due)) {
+                        due = slot->next;
+                        slot->running = true;
+                        slot->started_usec = pace->now_usec;
+                        pace->type->start(pace, slot);
+                }
         }
 }
 
@@ -93,10 +100,10 @@ static bool pace_measure(Pace *pace) {
         uint64_t begin_usec, begin_cpu_usec, n;
 
         pace->now_usec = now_usec();
+        pace->tick = pace->now_usec / TICK_USEC;
         for (size_t i = 0; i < pace->n_slots; i++)
-                pace->slots[i]->due_usec = round_up_to_tick(
-                                pace->now_usec +
-                                (uint64_t) ((double) pace->interval_usec * drand48()));
+                pace_arm(pace, pace->slots[i],
+                         pace->now_usec + (uint64_t) ((double) pace->interval_usec * drand48()));
         for (begin_usec = pace->now_usec; pace->now_usec < begin_usec + pace->warm_up_usec;)
                 pace_turn(pace);
         begin_usec = pace->now_usec;
@@ -130,8 +137,11 @@ static bool pace_parse(Pace *pace, int argc, char *argv[]) {
 static bool pace_make_slots(Pace *pace) {
         char *checks = calloc(pace->n_slots, pace->type->check_size);
 
+        /* A loop that is late by an interval must not take what is due in the next one for it. */
+        pace->n_ticks = (size_t) (2 * pace->interval_usec / TICK_USEC) + 3;
+        pace->wheel = calloc(pace->n_ticks, sizeof(Slot *));
         pace->slots = calloc(pace->n_slots, sizeof(Slot *));
-        if (!checks || !pace->slots) {
+        if (!checks || !pace->slots || !pace->wheel) {
                 free(checks);
                 return false;
         }
@@ -144,6 +154,7 @@ static void pace_done(Pace *pace) {
         if (pace->n_slots > 0 && pace->slots)
                 free(pace->slots[0]);
         free(pace->slots);
+        free(pace->wheel);
         if (pace->epoll_fd >= 0)
                 close(pace->epoll_fd);
 }

@@ -16,7 +16,7 @@ typedef struct Pace Pace;
 
 /* The first member of every bare check. */
 typedef struct Slot {
-        uint64_t due_usec;
+        struct Slot *next; /* due in the same tick */
         uint64_t started_usec;
         bool running;
 } Slot;
@@ -47,6 +47,9 @@ struct Pace {
         uint64_t interval_usec, warm_up_usec, window_usec;
         Slot **slots;
         size_t n_slots;
+        Slot **wheel; /* what is due in each tick of an interval */
+        size_t n_ticks;
+        uint64_t tick; /* the last one whose checks were begun */
 };
 
 /* The main function of a bare loop: arguments, loop, one line of results. Returns an exit status.

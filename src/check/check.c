@@ -132,7 +132,6 @@ static void check_on_timer(Timer *timer, void *userdata) {
         Check *check = userdata;
         int r;
 
-        (void) timer;
         assert(!check->running);
         if (!breaker_allows(&check->breaker, now_monotonic_usec())) {
                 (void) timer_arm_at(&check->run_timer, check->breaker.next_usec);
@@ -145,6 +144,8 @@ static void check_on_timer(Timer *timer, void *userdata) {
         check->runtime->statistics.probes_active++;
         check->runtime->statistics.probes_run++;
         check->started_usec = now_monotonic_usec();
+        durations_push(&check->runtime->statistics.start_delays,
+                       check->started_usec - timer->due_usec);
         (void) timer_arm_at(&check->deadline_timer, check_deadline_usec(check));
         r = check->type->start(check->instance, check);
         if (r < 0) {

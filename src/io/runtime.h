@@ -21,6 +21,7 @@ typedef struct Bus Bus;
 typedef struct Statistics {
         uint64_t probes_active;
         uint64_t probes_run;
+        Durations start_delays; /* from when a probe was due until it was begun */
         uint64_t requests;
         uint64_t journal_dropped;
         uint64_t watchdog_pings;

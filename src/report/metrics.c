@@ -158,6 +158,10 @@ static void add_request_durations(MetricsWriter *writer, const Scene *scene) {
                               &scene->view->runtime->statistics.answer_durations);
 }
 
+static void add_start_delays(MetricsWriter *writer, const Scene *scene) {
+        metrics_add_durations(writer, no_labels, &scene->view->runtime->statistics.start_delays);
+}
+
 static void add_loop_lag(MetricsWriter *writer, const Scene *scene) {
         metrics_add(writer, no_labels,
                     usec_to_seconds(scheduler_lag_usec(scene->view->runtime->scheduler,
@@ -230,6 +234,9 @@ static const Metric metrics[] = {
         { { "healthd_http_request_duration_seconds", METRIC_HISTOGRAM, "seconds",
             "From the first byte of a request to its answer." },
           .add = add_request_durations },
+        { { "healthd_check_start_delay_seconds", METRIC_HISTOGRAM, "seconds",
+            "How long after it was due a probe was begun, of all checks together." },
+          .add = add_start_delays },
         { { "healthd_loop_lag_seconds", METRIC_GAUGE, "seconds",
             "How late the event loop was, at its worst in the last ten seconds." },
           .add = add_loop_lag },
