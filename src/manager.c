@@ -643,7 +643,7 @@ int manager_run(Manager *manager) {
                                                  "/health answers 503, until the checks pass.",
                                                  memory_budget(manager->memory)->n_restarts));
         manager_on_status_timer(&manager->status_timer, manager);
-        r = sd_event_loop(manager->runtime->event);
+        r = runtime_run(manager->runtime);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
                                                            "Stopped after %" PRIu64
                                                            " probes and %" PRIu64 " requests.",

@@ -65,13 +65,17 @@ static void session_close(RedisSession *session) {
         session->connected = false;
 }
 
-/* A connection that has more to say than it was asked, or has ended, is not kept. */
+/*
+ * A connection that has more to say than it was asked is not kept. In the clear, what else is
+ * there is announced again, to session_on_idle(); in TLS it would not be.
+ */
 static bool session_can_keep(RedisSession *session, RedisOutcome outcome) {
         char more;
 
         return session->settings.persistent && outcome == REDIS_ANSWERED &&
                redis_reader_is_empty(&session->reader) &&
-               stream_read(session->stream, &more, sizeof(more)) == -EAGAIN;
+               (!session->settings.target.tls ||
+                stream_read(session->stream, &more, sizeof(more)) == -EAGAIN);
 }
 
 static const char *session_error(const RedisSession *session) {

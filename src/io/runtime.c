@@ -38,7 +38,7 @@ int runtime_new(Runtime **ret) {
         r = reactor_new(runtime->event, &runtime->reactor);
         if (r < 0)
                 return r;
-        r = scheduler_new(runtime->reactor, &runtime->scheduler);
+        r = scheduler_new(&runtime->scheduler);
         if (r < 0)
                 return r;
         r = resolver_new(runtime->reactor, runtime->scheduler, &runtime->resolver);
@@ -46,6 +46,30 @@ int runtime_new(Runtime **ret) {
                 return r;
         *ret = TAKE_PTR(runtime);
         return 0;
+}
+
+int runtime_turn(Runtime *runtime, uint64_t max_usec) {
+        uint64_t wait_usec = scheduler_wait_usec(runtime->scheduler);
+        int r;
+
+        r = sd_event_run(runtime->event, wait_usec < max_usec ? wait_usec : max_usec);
+        if (r < 0)
+                return r;
+        if (sd_event_get_state(runtime->event) != SD_EVENT_FINISHED)
+                scheduler_run_due(runtime->scheduler);
+        return 0;
+}
+
+int runtime_run(Runtime *runtime) {
+        int r, code;
+
+        while (sd_event_get_state(runtime->event) != SD_EVENT_FINISHED) {
+                r = runtime_turn(runtime, UINT64_MAX);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_event_get_exit_code(runtime->event, &code);
+        return r < 0 ? r : code;
 }
 
 int runtime_curl(Runtime *runtime, CurlGlue **ret) {

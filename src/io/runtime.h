@@ -43,6 +43,15 @@ typedef struct Runtime {
 int runtime_new(Runtime **ret);
 Runtime *runtime_free(Runtime *runtime);
 
+/*
+ * One turn of the loop: waits for an event, a timer or max_usec, whatever comes first, and handles
+ * it. sd_event_run() alone would know nothing of the scheduler's timers. Returns 0 or a negative
+ * errno.
+ */
+int runtime_turn(Runtime *runtime, uint64_t max_usec);
+/* Turns until sd_event_exit(); returns its code, or a negative errno. */
+int runtime_run(Runtime *runtime);
+
 /* The shared libcurl multi handle, made at first use. Returns 0 or a negative errno. */
 int runtime_curl(Runtime *runtime, CurlGlue **ret);
 

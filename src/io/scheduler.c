@@ -4,22 +4,17 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sys/timerfd.h>
+#include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "base/time-util.h"
 
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
 
 struct Scheduler {
-        int timer_fd;
-        IoSource io;
         /* A binary heap, the earliest at 1; index 0 is not used. */
         Timer **heap;
         size_t n_timers;
         size_t allocated;
-        uint64_t armed_usec; /* what the timerfd is set to, 0 for off */
-        bool dispatching;
         /* The worst lateness of this window and of the one before. */
         uint64_t lag_usec, previous_lag_usec, lag_window_usec;
 };
@@ -55,18 +50,6 @@ static void heap_remove(Scheduler *scheduler, Timer *timer) {
                 heap_sift(scheduler, last, position);
 }
 
-static void scheduler_set_timer(Scheduler *scheduler) {
-        uint64_t due_usec = scheduler->n_timers > 0 ? scheduler->heap[1]->due_usec : 0;
-        struct itimerspec when = {};
-
-        if (scheduler->dispatching || due_usec == scheduler->armed_usec)
-                return;
-        when.it_value.tv_sec = (time_t) (due_usec / USEC_PER_SEC);
-        when.it_value.tv_nsec = (long) (due_usec % USEC_PER_SEC * 1000);
-        (void) timerfd_settime(scheduler->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-        scheduler->armed_usec = due_usec;
-}
-
 static void scheduler_note_lag(Scheduler *scheduler, uint64_t lag_usec, uint64_t now_usec) {
         if (now_usec - scheduler->lag_window_usec >= LAG_WINDOW_USEC) {
                 scheduler->previous_lag_usec = now_usec - scheduler->lag_window_usec >=
@@ -80,16 +63,22 @@ static void scheduler_note_lag(Scheduler *scheduler, uint64_t lag_usec, uint64_t
                 scheduler->lag_usec = lag_usec;
 }
 
-static void scheduler_on_tick(IoSource *source, uint32_t revents, void *userdata) {
-        Scheduler *scheduler = userdata;
-        uint64_t expirations, now_usec;
+uint64_t scheduler_wait_usec(const Scheduler *scheduler) {
+        uint64_t now_usec, due_usec;
+
+        if (scheduler->n_timers == 0)
+                return UINT64_MAX;
+        now_usec = now_monotonic_usec();
+        due_usec = scheduler->heap[1]->due_usec;
+        return due_usec > now_usec ? due_usec - now_usec : 0;
+}
+
+void scheduler_run_due(Scheduler *scheduler) {
+        uint64_t now_usec;
         Timer *timer;
 
-        (void) revents;
-        if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+        if (scheduler->n_timers == 0)
                 return;
-        scheduler->armed_usec = 0;
-        scheduler->dispatching = true;
         /* A timer re-armed in its handler is due after now_usec: this ends. */
         now_usec = now_monotonic_usec();
         while (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec <= now_usec) {
@@ -98,36 +87,23 @@ static void scheduler_on_tick(IoSource *source, uint32_t revents, void *userdata
                 scheduler_note_lag(scheduler, now_monotonic_usec() - timer->due_usec, now_usec);
                 timer->on_elapse(timer, timer->userdata);
         }
-        scheduler->dispatching = false;
-        scheduler_set_timer(scheduler);
 }
 
 Scheduler *scheduler_free(Scheduler *scheduler) {
         if (!scheduler)
                 return NULL;
         assert(scheduler->n_timers == 0);
-        io_source_remove(&scheduler->io);
-        fd_close(scheduler->timer_fd);
         free(scheduler->heap);
         free(scheduler);
         return NULL;
 }
-DEFINE_CLEANUP(Scheduler, scheduler_free)
 
-int scheduler_new(Reactor *reactor, Scheduler **ret) {
-        _cleanup_(scheduler_freep) Scheduler *scheduler = calloc(1, sizeof(Scheduler));
-        int r;
+int scheduler_new(Scheduler **ret) {
+        Scheduler *scheduler = calloc(1, sizeof(Scheduler));
 
         if (!scheduler)
                 return -ENOMEM;
-        scheduler->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-        if (scheduler->timer_fd < 0)
-                return -errno;
-        r = io_source_add(&scheduler->io, reactor, scheduler->timer_fd, EPOLLIN, scheduler_on_tick,
-                          scheduler);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(scheduler);
+        *ret = scheduler;
         return 0;
 }
 
@@ -152,7 +128,6 @@ static int timer_place(Timer *timer, uint64_t due_usec) {
         }
         timer->due_usec = due_usec;
         heap_sift(scheduler, timer, position);
-        scheduler_set_timer(scheduler);
         return 0;
 }
 
@@ -178,10 +153,8 @@ int timer_arm_after(Timer *timer, uint64_t delay_usec) {
 }
 
 void timer_disarm(Timer *timer) {
-        if (timer->position == 0)
-                return;
-        heap_remove(timer->scheduler, timer);
-        /* The timerfd stays as it is: one needless wake-up is cheaper than a system call here. */
+        if (timer->position > 0)
+                heap_remove(timer->scheduler, timer);
 }
 
 uint64_t scheduler_overdue_usec(const Scheduler *scheduler, uint64_t now_usec) {

@@ -2,15 +2,14 @@
 #pragma once
 
 /*
- * Every timer of the daemon behind one timerfd. Due times are rounded up to a tick of 10 ms, so
- * that what is due together costs one wake-up; a wake-up is what an idle daemon costs.
+ * Every timer of the daemon; the earliest one is the time-out of the loop's wait, so that timers
+ * cost no system call (see runtime_turn()). Due times are rounded up to a tick of 10 ms, so that
+ * what is due together costs one wake-up; a wake-up is what an idle daemon costs.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "io/reactor.h"
 
 #define SCHEDULER_TICK_USEC UINT64_C(10000)
 
@@ -27,8 +26,13 @@ struct Timer {
         size_t position; /* 1-based place in the heap, 0 while not armed */
 };
 
-int scheduler_new(Reactor *reactor, Scheduler **ret);
+int scheduler_new(Scheduler **ret);
 Scheduler *scheduler_free(Scheduler *scheduler);
+
+/* For the loop: how long until the earliest timer is due, UINT64_MAX if there is none. */
+uint64_t scheduler_wait_usec(const Scheduler *scheduler);
+/* For the loop: calls the handlers of what is due. */
+void scheduler_run_due(Scheduler *scheduler);
 
 void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void *userdata);
 /*

@@ -65,7 +65,7 @@ static bool run_until(Runtime *runtime, const unsigned *done, unsigned wanted) {
         uint64_t until_usec = now_monotonic_usec() + 10 * USEC_PER_SEC;
 
         while (*done < wanted && now_monotonic_usec() < until_usec)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         return *done >= wanted;
 }
 
@@ -128,7 +128,7 @@ static void test_outcome(void **state) {
 
         /* Nothing more comes of it. */
         for (unsigned i = 0; i < 3; i++)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         assert_int_equal(ended.n, 1);
         assert_int_equal(waitpid(-1, NULL, 0), -1);
         assert_int_equal(errno, ECHILD);
@@ -268,7 +268,7 @@ static void test_kill(void **state) {
         /* Until the program has been stopped, by itself. */
         assert_true(child_is_waiting(child));
         for (group = 0; group <= 0;) {
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
                 group = waitpid(-1, &status, WUNTRACED | WNOHANG);
         }
         assert_true(WIFSTOPPED(status));
@@ -276,7 +276,7 @@ static void test_kill(void **state) {
         assert_null(child_kill(child));
         /* The loop reaps its own child; the others became ours by prctl(). */
         for (unsigned i = 0; i < 1000 && kill(group, 0) == 0; i++)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         assert_true(group_is_gone(group));
         assert_int_equal(ended.n, 0);
         assert_null(child_kill(NULL));
@@ -294,9 +294,9 @@ static void test_turns(void **state) {
         children[CHILDREN_MAX + 1] = start_shell(runtime, "exit 8", &never);
         children[CHILDREN_MAX + 2] = start_shell(runtime, "exec sleep 1000", &never);
         while (child_is_waiting(children[CHILDREN_MAX - 1]) && rounds++ < 10 * CHILDREN_MAX)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         for (unsigned i = 0; i < 5; i++)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         assert_false(child_is_waiting(children[CHILDREN_MAX - 1]));
         for (size_t i = CHILDREN_MAX; i < CHILDREN_MAX + 3; i++)
                 assert_true(child_is_waiting(children[i]));
@@ -341,7 +341,7 @@ static void test_free_while_running(void **state) {
         start_shell(*state, "sleep 1000 & kill -STOP $$", &ended);
         while (group <= 0) {
                 Runtime *runtime = *state;
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
                 group = waitpid(-1, &status, WUNTRACED | WNOHANG);
         }
         start_shell(*state, "exec sleep 1000", &ended);

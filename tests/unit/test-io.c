@@ -109,13 +109,13 @@ static int tear_down(void **state) {
 /* Turns the loop until *done is as large as wanted, or for five seconds. */
 static bool run_until(Runtime *runtime, const unsigned *done, unsigned wanted) {
         for (unsigned i = 0; i < 500 && *done < wanted; i++)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         return *done >= wanted;
 }
 
 static void run_rounds(Runtime *runtime, unsigned rounds) {
         for (unsigned i = 0; i < rounds; i++)
-                assert_true(sd_event_run(runtime->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
 }
 
 static void test_address(void **state) {
