@@ -34,7 +34,7 @@ struct Manager {
         Runtime *runtime;
         HealthView view;
         ReadyWhen ready_when;
-        RestartLimit restart_limit;
+        RateLimit restart_limit;
         Memory *memory;
         bool ready; /* READY=1 was sent */
         Journal *journal;
@@ -95,8 +95,8 @@ static void manager_update_ready(Manager *manager, const char *summary, uint64_t
 static bool manager_has_spent_budget(const Manager *manager, uint64_t now_usec) {
         const RestartBudget *budget = memory_budget(manager->memory);
 
-        return budget->n_restarts > 0 &&
-               restart_budget_left(budget, &manager->restart_limit, now_usec) == 0;
+        return budget->restarts.n_times > 0 &&
+               rate_limit_left(&manager->restart_limit, &budget->restarts, now_usec) == 0;
 }
 
 /* A healthy phase gives the restart budget back. */
@@ -122,8 +122,9 @@ static void manager_on_status_timer(Timer *timer, void *userdata) {
 
         (void) timer;
         manager->status_usec = now_usec;
-        manager->view.restarts_left = restart_budget_left(memory_budget(manager->memory),
-                                                          &manager->restart_limit, now_usec);
+        manager->view.restarts_left = rate_limit_left(&manager->restart_limit,
+                                                      &memory_budget(manager->memory)->restarts,
+                                                      now_usec);
         if (!summary)
                 return;
         if (manager->refused > 0)
@@ -641,7 +642,7 @@ int manager_run(Manager *manager) {
                                                  "The restart budget is spent: %u restarts did not "
                                                  "help. The watchdog is fed from now on, and "
                                                  "/health answers 503, until the checks pass.",
-                                                 memory_budget(manager->memory)->n_restarts));
+                                                 memory_budget(manager->memory)->restarts.n_times));
         manager_on_status_timer(&manager->status_timer, manager);
         r = runtime_run(manager->runtime);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,

@@ -33,7 +33,7 @@ static const ConfigKey health_keys[] = {
 };
 
 static const ConfigKey watchdog_keys[] = {
-        { "RestartBudget", config_parse_restart_limit, offsetof(Settings, restart_limit) },
+        { "RestartBudget", config_parse_rate_limit, offsetof(Settings, restart_limit) },
         {},
 };
 
@@ -42,7 +42,7 @@ static const ConfigKey server_keys[] = {
         {},
 };
 
-static const RestartLimit default_restart_limit = { 3, USEC_PER_HOUR };
+static const RateLimit default_restart_limit = { 3, USEC_PER_HOUR };
 
 void settings_done(Settings *settings) {
         for (size_t i = 0; i < settings->n_checks; i++)

@@ -18,7 +18,7 @@ typedef enum ReadyWhen {
 typedef struct Settings {
         ReadyWhen ready_when;
         DetailsPolicy details;
-        RestartLimit restart_limit;
+        RateLimit restart_limit;
         CheckSettings *checks; /* sorted by name */
         size_t n_checks;
         ConfigProblems problems; /* of all files */

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/file-util.h"
+#include "base/rate-limit.h"
 #include "base/time-util.h"
 
 #define CREDENTIAL_SIZE_MAX   (1024 * 1024)
@@ -182,6 +183,14 @@ int config_parse_lines(const ConfigKey *key, const char *value, void *field, cha
         if (*value)
                 return string_list_add(list, value);
         return config_parse_words(key, value, field, ret_why);
+}
+
+int config_parse_rate_limit(const ConfigKey *key, const char *value, void *field, char **ret_why) {
+        (void) key;
+        if (rate_limit_parse(value, field) == 0)
+                return 0;
+        return why(ret_why, "not a number (at most %d) in a time; write for example 3/1h",
+                   RATE_LIMIT_MAX);
 }
 
 int config_parse_word_of(const ConfigKey *key, const char *value, void *field, char **ret_why) {

@@ -65,6 +65,8 @@ int config_parse_size(const ConfigKey *key, const char *value, void *field, char
 int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: StringList; the whole value appended as one item. */
 int config_parse_lines(const ConfigKey *key, const char *value, void *field, char **ret_why);
+/* field: RateLimit; "3/1h". */
+int config_parse_rate_limit(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: an enum of int size; data: NULL-terminated const char *const[], the index is the value. */
 int config_parse_word_of(const ConfigKey *key, const char *value, void *field, char **ret_why);
 

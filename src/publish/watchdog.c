@@ -23,7 +23,7 @@ struct Watchdog {
         bool withheld;
         bool looked_again;           /* at what withholds it */
         const RestartBudget *budget; /* NULL: none, every failure is let expire */
-        const RestartLimit *limit;
+        const RateLimit *limit;
 };
 
 static void add_late_loop(const Watchdog *watchdog, uint64_t due_usec, uint64_t now_usec,
@@ -64,7 +64,7 @@ static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_
 
         add_late_loop(watchdog, due_usec, now_usec, &text);
         if (!watchdog->budget ||
-            restart_budget_left(watchdog->budget, watchdog->limit, now_usec) > 0)
+            rate_limit_left(watchdog->limit, &watchdog->budget->restarts, now_usec) > 0)
                 add_failing_checks(watchdog, now_usec, &text);
         if (text.length == 0 || text_buffer_finish(&text, &cause, NULL) < 0)
                 return NULL;
@@ -72,7 +72,7 @@ static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_
 }
 
 void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
-                         const RestartLimit *limit) {
+                         const RateLimit *limit) {
         watchdog->budget = budget;
         watchdog->limit = limit;
 }

@@ -24,7 +24,7 @@ typedef void (*WatchdogObserver)(const char *cause, uint64_t timeout_usec, void 
  * Both are borrowed.
  */
 void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
-                         const RestartLimit *limit);
+                         const RateLimit *limit);
 
 int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
                  WatchdogObserver observer, void *userdata, Watchdog **ret);
