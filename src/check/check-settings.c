@@ -86,6 +86,7 @@ static const ConfigKey check_keys[] = {
           .flags = CONFIG_LIST },
         { "Maintenance", config_parse_maintenance, offsetof(CheckSettings, maintenance),
           .flags = CONFIG_LIST },
+        GUARD_KEYS(offsetof(CheckSettings, guard)),
         {},
 };
 
@@ -108,6 +109,7 @@ void check_settings_done(CheckSettings *settings) {
         condition_list_done(&settings->degraded_when);
         condition_list_done(&settings->unhealthy_when);
         maintenance_list_done(&settings->maintenance);
+        guard_settings_done(&settings->guard);
         for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
                 string_free_secret(settings->secrets[i]);
         free(settings->secrets);
@@ -389,6 +391,7 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const P
         const ProbeType *type;
         int r;
 
+        guard_settings_init(&loaded.guard);
         loaded.name = strdup(file->name);
         if (!loaded.name)
                 return -ENOMEM;

@@ -5,6 +5,7 @@
 
 #include "base/string-util.h"
 #include "check/condition.h"
+#include "check/guard-settings.h"
 #include "check/maintenance.h"
 #include "config/config-table.h"
 
@@ -35,6 +36,7 @@ typedef struct CheckSettings {
         ConditionList degraded_when;
         ConditionList unhealthy_when;
         MaintenanceList maintenance; /* when nobody is to be told of failures */
+        GuardSettings guard;
 
         const ProbeType *type; /* NULL if the file is broken; then problem says why */
         void *instance;        /* prepared; owned */

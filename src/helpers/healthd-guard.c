@@ -101,10 +101,10 @@ static const struct {
         const char *assignment; /* NULL: only looks whether it could be done */
         const char *done;       /* NULL: not worth a journal entry */
 } actions[] = {
+        { NOTE, NULL, NULL }, /* for the unit's journal: why healthd leaves it alone */
         { "look", NULL, "could be aborted by its watchdog" },
         { "trigger", "WATCHDOG=trigger", "is aborted by its watchdog" },
-        { "arm", "WATCHDOG=1\nWATCHDOG_USEC=180000000", "has to be fed from now on" },
-        { "feed", "WATCHDOG=1", NULL },
+        { "arm", "WATCHDOG=1\nWATCHDOG_USEC=180000000", NULL }, /* again and again: that feeds it */
         { "disarm", "WATCHDOG_USEC=0", "needs no feeding any more" },
 };
 
@@ -325,6 +325,9 @@ static Outcome request_handle(const Request *request, Target *target, char **ret
                 return answer(ret_why, OUTCOME_REFUSED,
                               "%s did not opt in; run as root: healthctl adopt %s", request->unit,
                               request->unit);
+        if (string_equal(request->action, NOTE))
+                return answer(ret_why, OUTCOME_REFUSED, "%s is left alone: %s", request->unit,
+                              request->reason);
         r = target_read(target, request->unit);
         if (r == -ENOENT)
                 return answer(ret_why, OUTCOME_REFUSED, "%s is not loaded", request->unit);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Acts on the units that checks guard, through healthd-guard or systemd: when a check settles
+ * unhealthy, within the unit's cooldown and budget, and while the unit itself is neither starting
+ * nor stopping. Every decision is told, also every reason not to act; each reason once.
+ */
+
+#include "publish/journal.h"
+#include "publish/memory.h"
+#include "report/health-json.h"
+
+typedef struct Guards Guards;
+
+/* Everything is borrowed. */
+int guards_new(Runtime *runtime, const HealthView *view, Journal *journal, Memory *memory,
+               Guards **ret);
+Guards *guards_free(Guards *guards);
+
+/* After the checks of the view changed. Returns 0 or -ENOMEM, then some units are not guarded. */
+int guards_bind(Guards *guards);
+
+/* After a result of a check. */
+void guards_note(Guards *guards, const Check *check);
+
+/*
+ * At the end: disarms what GuardMode=feed armed. on_done is called from the loop, or at once if
+ * nothing is armed; the caller bounds the wait.
+ */
+void guards_disarm(Guards *guards, void (*on_done)(void *userdata), void *userdata);
