@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cat.h"
 #include "manager.h"
+#include "publish/guard-feed.h"
 #include "settings.h"
 
 static bool arg_verify = false;
@@ -37,12 +38,21 @@ static int help(void) {
                "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd "
                "passes;\n"
                "                         may be given more than once\n"
+               "     --disarm-guards     Disarm what a former process armed; for ExecStopPost=\n"
                "     --check=NAME        Run this check only; may be given more than once\n"
                "     --wrapped=PID       Speak for the unit of this process and end with it: see\n"
                "                         healthd-exec(1)\n\n"
                "Configuration: man 5 healthd.conf, man 5 healthd.check. Signals: SIGHUP "
                "reloads.\n");
         return 0;
+}
+
+/* For ExecStopPost=: after an end that was not a clean one. */
+static void disarm_guards(void) {
+        const char *directory = getenv("RUNTIME_DIRECTORY");
+
+        if (directory)
+                guard_feed_disarm_left(directory);
 }
 
 static int parse_wrapped(const char *text) {
@@ -67,6 +77,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 ARG_LISTEN,
                 ARG_CHECK,
                 ARG_WRAPPED,
+                ARG_DISARM_GUARDS,
         };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -77,6 +88,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 { "listen", required_argument, NULL, ARG_LISTEN },
                 { "check", required_argument, NULL, ARG_CHECK },
                 { "wrapped", required_argument, NULL, ARG_WRAPPED },
+                { "disarm-guards", no_argument, NULL, ARG_DISARM_GUARDS },
                 {},
         };
         int c, r = 0;
@@ -104,6 +116,9 @@ static int parse_arguments(int argc, char *argv[]) {
                 case ARG_CHECK:
                         r = string_list_add(&arg_options.checks, optarg);
                         break;
+                case ARG_DISARM_GUARDS:
+                        disarm_guards();
+                        return 0;
                 case ARG_WRAPPED:
                         r = parse_wrapped(optarg);
                         break;

@@ -14,6 +14,8 @@
 #include "base/time-util.h"
 #include "check/dependencies.h"
 #include "publish/control-desk.h"
+#include "publish/guard-feed.h"
+#include "publish/guards.h"
 #include "publish/http-server.h"
 #include "publish/journal-messages.h"
 #include "publish/journal.h"
@@ -40,6 +42,8 @@ struct Manager {
         Journal *journal;
         Notify *notify;
         Watchdog *watchdog;
+        Guards *guards;
+        GuardFeed *guard_feed;
         HttpServer *server;
         ControlDesk desk;
         sd_event_source *signals[3];
@@ -155,6 +159,7 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
         manager->view.generation++;
         memory_note(manager->memory, check, changes);
         transitions_log(manager->journal, &manager->view, check, changes);
+        guards_note(manager->guards, check);
         dependencies_run(&manager->view.checks, check, now_monotonic_usec());
         manager_touch_status(manager);
 }
@@ -310,6 +315,11 @@ static int manager_apply(Manager *manager, Settings *settings) {
                                                  "kept until the next reload.",
                                                  strerror(-r)));
         check_set_drop(&old, &checks);
+        r = guards_bind(manager->guards);
+        if (r >= 0)
+                r = guard_feed_bind(manager->guard_feed);
+        if (r < 0)
+                return r;
         manager->ready_when = settings->ready_when;
         http_server_set_details(manager->server, settings->details);
         for (size_t i = 0; i < checks.n_items; i++) {
@@ -384,6 +394,7 @@ static void manager_stop(Manager *manager) {
                 notify_status(manager->notify, "stopping");
         }
         timer_disarm(&manager->status_timer);
+        guard_feed_disarm(manager->guard_feed);
         manager_drain(manager);
 }
 
@@ -499,7 +510,13 @@ static int manager_take_over(Manager *manager) {
         };
         control_desk_start(&manager->desk, manager->runtime);
         http_server_set_control_handler(manager->server, control_desk_handle, &manager->desk);
-        return 0;
+        r = guards_new(manager->runtime, &manager->view, manager->journal, manager->memory,
+                       &manager->guards);
+        if (r < 0)
+                return r;
+        return guard_feed_new(manager->runtime, &manager->view, manager->journal,
+                              watchdog_timeout_usec(manager->watchdog),
+                              wrapped ? NULL : getenv("RUNTIME_DIRECTORY"), &manager->guard_feed);
 }
 
 static int manager_listen(Manager *manager, char **ret_error) {
@@ -531,6 +548,8 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         control_desk_done(&manager->desk);
+        guards_free(manager->guards);
+        guard_feed_free(manager->guard_feed);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);
         memory_free(manager->memory);

@@ -41,6 +41,7 @@
 #define REQUEST_SEC   2
 #define BUS_USEC      (5 * USEC_PER_SEC)
 #define BARRIER_MSEC  5000
+#define NOTE          "note"
 #define SYSTEMD       "org.freedesktop.systemd1"
 
 typedef struct Request {

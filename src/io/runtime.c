@@ -21,6 +21,7 @@ Runtime *runtime_free(Runtime *runtime) {
         reactor_free(runtime->reactor);
         sd_event_unref(runtime->event);
         counters_done(&runtime->statistics.answers);
+        counters_done(&runtime->statistics.guard_actions);
         free(runtime);
         return NULL;
 }

@@ -14,7 +14,7 @@
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/bus.h"
-#include "probe/unit-facts.h"
+#include "io/unit-facts.h"
 
 #define DEFAULT_GRACE_USEC USEC_PER_HOUR
 #define PROBLEMS_SHOWN     5

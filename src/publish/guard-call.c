@@ -74,8 +74,8 @@ static int guard_connect(void) {
         return TAKE_FD(fd);
 }
 
-int guard_call_start(GuardCall *call, Runtime *runtime, const char *unit, const char *action,
-                     const char *reason, GuardReplyHandler on_reply, void *userdata) {
+/* Connects and sends. Returns the socket, or a negative errno. */
+static int guard_open(const char *unit, const char *action, const char *reason) {
         _cleanup_close_ int fd = guard_connect();
         _cleanup_free_ char *text = NULL;
         char line[REASON_MAX];
@@ -90,6 +90,22 @@ int guard_call_start(GuardCall *call, Runtime *runtime, const char *unit, const 
                 return r;
         if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
                 return -errno;
+        return TAKE_FD(fd);
+}
+
+int guard_send(const char *unit, const char *action, const char *reason) {
+        _cleanup_close_ int fd = guard_open(unit, action, reason);
+
+        return fd < 0 ? fd : 0;
+}
+
+int guard_call_start(GuardCall *call, Runtime *runtime, const char *unit, const char *action,
+                     const char *reason, GuardReplyHandler on_reply, void *userdata) {
+        _cleanup_close_ int fd = guard_open(unit, action, reason);
+        int r;
+
+        if (fd < 0)
+                return fd;
         r = io_source_add(&call->source, runtime->reactor, fd, EPOLLIN, guard_call_on_ready, call);
         if (r < 0)
                 return r;

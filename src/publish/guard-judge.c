@@ -20,13 +20,13 @@ static uint64_t time_to_start(const GuardSettings *settings) {
                                                               : settings->cooldown_usec;
 }
 
-GuardObstacle guard_judge_unit(const GuardSettings *settings, const GuardedUnit *unit,
+GuardObstacle guard_judge_unit(const GuardSettings *settings, const UnitFacts *unit,
                                uint64_t now_usec) {
         if (!string_equal(unit->load_state, "loaded"))
                 return GUARD_NOT_LOADED;
         if (!string_equal(unit->active_state, "active"))
                 return GUARD_NOT_ACTIVE;
-        if (*unit->freezer_state && !string_equal(unit->freezer_state, "running"))
+        if (unit->freezer_state && !string_equal(unit->freezer_state, "running"))
                 return GUARD_FROZEN;
         if (now_usec - unit->started_usec < time_to_start(settings))
                 return GUARD_JUST_STARTED;
@@ -34,7 +34,7 @@ GuardObstacle guard_judge_unit(const GuardSettings *settings, const GuardedUnit 
 }
 
 const char *guard_explain(GuardObstacle obstacle, const GuardSettings *settings,
-                          const GuardedUnit *unit, char *buffer, size_t size) {
+                          const UnitFacts *unit, char *buffer, size_t size) {
         char span[64];
 
         switch (obstacle) {

@@ -8,15 +8,7 @@
 #include <stdint.h>
 
 #include "check/guard-settings.h"
-
-/* What systemd says of the unit. */
-typedef struct GuardedUnit {
-        char load_state[32];
-        char active_state[32];
-        char sub_state[32];
-        char freezer_state[32];
-        uint64_t started_usec; /* InactiveExitTimestampMonotonic */
-} GuardedUnit;
+#include "io/unit-facts.h"
 
 /* Why nothing is done; for people, and to say each reason once. */
 typedef enum GuardObstacle {
@@ -32,8 +24,8 @@ typedef enum GuardObstacle {
 /* What can be told without asking systemd. acted_usec: 0 if it never was. */
 GuardObstacle guard_judge_record(const GuardSettings *settings, const RateLog *actions,
                                  uint64_t acted_usec, uint64_t now_usec);
-GuardObstacle guard_judge_unit(const GuardSettings *settings, const GuardedUnit *unit,
+GuardObstacle guard_judge_unit(const GuardSettings *settings, const UnitFacts *unit,
                                uint64_t now_usec);
 /* The obstacle in words, into buffer, which is returned. unit: NULL before systemd was asked. */
 const char *guard_explain(GuardObstacle obstacle, const GuardSettings *settings,
-                          const GuardedUnit *unit, char *buffer, size_t size);
+                          const UnitFacts *unit, char *buffer, size_t size);

@@ -13,7 +13,7 @@
 
 typedef struct Guards Guards;
 
-/* Everything is borrowed. */
+/* Everything is borrowed. Returns 0 or -ENOMEM. */
 int guards_new(Runtime *runtime, const HealthView *view, Journal *journal, Memory *memory,
                Guards **ret);
 Guards *guards_free(Guards *guards);
@@ -23,9 +23,3 @@ int guards_bind(Guards *guards);
 
 /* After a result of a check. */
 void guards_note(Guards *guards, const Check *check);
-
-/*
- * At the end: disarms what GuardMode=feed armed. on_done is called from the loop, or at once if
- * nothing is armed; the caller bounds the wait.
- */
-void guards_disarm(Guards *guards, void (*on_done)(void *userdata), void *userdata);

@@ -13,14 +13,19 @@
 #include "publish/journal-messages.h"
 #include "publish/state-store.h"
 
-/* To be raised when CheckState, History, RestartBudget or Silence change. */
-#define STATE_VERSION 3
+/* To be raised when CheckState, History or one of the globals below change. */
+#define STATE_VERSION 4
 
-static const char *const global_names[] = { "budget", "silences", NULL };
+static const char *const global_names[] = { "budget", "guards", "silences", NULL };
 
 /* 10 000 checks with their names and coarse histories stay below 64 MiB. */
 _Static_assert(sizeof(CheckState) <= 240, "two copies of it for each check");
-_Static_assert(sizeof(SilenceTable) >= sizeof(RestartBudget), "the longest global record");
+
+typedef union LongestGlobal {
+        RestartBudget budget;
+        GuardRecords guards;
+        SilenceTable silences;
+} LongestGlobal;
 
 /*
  * A new memfd takes the other name: systemd removes by name, and at no moment must there be none.
@@ -35,6 +40,7 @@ struct Memory {
         unsigned fd_name;  /* of the store in use */
         HistoryLayout history;
         RestartBudget budget;
+        GuardRecords guards;
         SilenceTable silences;
 };
 
@@ -50,7 +56,7 @@ static StateLayout memory_layout(HistoryLayout history) {
                 .version = STATE_VERSION,
                 .record_size = sizeof(CheckState),
                 .block_size = history_size(history),
-                .global_size = sizeof(SilenceTable),
+                .global_size = sizeof(LongestGlobal),
                 .globals = global_names,
         };
 }
@@ -102,6 +108,18 @@ static void memory_load_budget(Memory *memory) {
         memory->budget = budget;
 }
 
+static void memory_load_guards(Memory *memory) {
+        _cleanup_free_ GuardRecords *guards = calloc(1, sizeof(GuardRecords));
+        StateSlot slot;
+        size_t size;
+
+        if (guards && state_store_is_same_boot(memory->store) &&
+            state_store_find_global(memory->store, "guards", &slot) >= 0 &&
+            state_slot_read(&slot, guards, sizeof(*guards), &size) >= 0 &&
+            size == sizeof(*guards) && guard_records_are_valid(guards))
+                memory->guards = *guards;
+}
+
 /* Also after a reboot: they end by the clock on the wall. */
 static void memory_load_silences(Memory *memory) {
         SilenceTable silences;
@@ -149,6 +167,7 @@ int memory_new(Notify *notify, Journal *journal, const char *path, const MemoryF
                 return -ENOMEM;
         if (memory->store) {
                 memory_load_budget(memory);
+                memory_load_guards(memory);
                 memory_load_silences(memory);
         }
         *ret = TAKE_PTR(memory);
@@ -279,6 +298,18 @@ void memory_save_budget(Memory *memory) {
 
         if (memory->store && state_store_find_global(memory->store, "budget", &slot) >= 0)
                 (void) state_slot_write(&slot, &memory->budget, sizeof(memory->budget));
+}
+
+void memory_load_guard(const Memory *memory, const char *unit, GuardRecord *ret) {
+        *ret = guard_records_find(&memory->guards, unit);
+}
+
+void memory_save_guard(Memory *memory, const char *unit, const GuardRecord *record) {
+        StateSlot slot;
+
+        guard_records_set(&memory->guards, unit, record);
+        if (memory->store && state_store_find_global(memory->store, "guards", &slot) >= 0)
+                (void) state_slot_write(&slot, &memory->guards, sizeof(memory->guards));
 }
 
 SilenceTable *memory_silences(Memory *memory) {

@@ -9,6 +9,7 @@
 
 #include "check/check-set.h"
 #include "check/silence.h"
+#include "publish/guard-record.h"
 #include "publish/journal.h"
 #include "publish/notify.h"
 #include "publish/restart-budget.h"
@@ -47,6 +48,9 @@ void memory_note(Memory *memory, const Check *check, const CheckChanges *changes
 /* To be changed in place and then saved. */
 RestartBudget *memory_budget(Memory *memory);
 void memory_save_budget(Memory *memory);
+/* What was done to a guarded unit in this boot. */
+void memory_load_guard(const Memory *memory, const char *unit, GuardRecord *ret);
+void memory_save_guard(Memory *memory, const char *unit, const GuardRecord *record);
 SilenceTable *memory_silences(Memory *memory);
 void memory_save_silences(Memory *memory);
 

@@ -154,3 +154,7 @@ int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
         *ret = TAKE_PTR(watchdog);
         return 0;
 }
+
+uint64_t watchdog_timeout_usec(const Watchdog *watchdog) {
+        return watchdog->timeout_usec;
+}

@@ -29,3 +29,5 @@ void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
 int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
                  WatchdogObserver observer, void *userdata, Watchdog **ret);
 Watchdog *watchdog_free(Watchdog *watchdog);
+/* WatchdogSec= of our unit, 0 for none. */
+uint64_t watchdog_timeout_usec(const Watchdog *watchdog);

@@ -139,18 +139,25 @@ static void add_restarts_left(MetricsWriter *writer, const Scene *scene) {
         metrics_add(writer, no_labels, scene->view->restarts_left);
 }
 
-static void add_requests(MetricsWriter *writer, const Scene *scene) {
-        const Counters *counters = &scene->view->runtime->statistics.answers;
-
+static void add_counters(MetricsWriter *writer, const Counters *counters, const char *first,
+                         const char *second) {
         for (size_t i = 0; i < counters->n_items; i++) {
                 const Counter *counter = &counters->items[i];
 
                 metrics_add(writer,
-                            (MetricLabel[]){ { "endpoint", counter->words[0] },
-                                             { "code", counter->words[1] },
+                            (MetricLabel[]){ { first, counter->words[0] },
+                                             { second, counter->words[1] },
                                              {} },
                             (double) counter->value);
         }
+}
+
+static void add_guard_actions(MetricsWriter *writer, const Scene *scene) {
+        add_counters(writer, &scene->view->runtime->statistics.guard_actions, "unit", "result");
+}
+
+static void add_requests(MetricsWriter *writer, const Scene *scene) {
+        add_counters(writer, &scene->view->runtime->statistics.answers, "endpoint", "code");
 }
 
 static void add_request_durations(MetricsWriter *writer, const Scene *scene) {
@@ -222,6 +229,9 @@ static const Metric metrics[] = {
         { { "healthd_breaker_state", METRIC_GAUGE, NULL, "1 for the position of the breaker." },
           .is_detail = true,
           .add_check = add_breaker },
+        { { "healthd_guard_actions", METRIC_COUNTER, NULL,
+            "What was done for guarded units: acted, observed, held_back, failed." },
+          .add = add_guard_actions },
         { { "healthd_watchdog_pings", METRIC_COUNTER, NULL,
             "How often systemd's watchdog was fed." },
           .add = add_watchdog_pings },

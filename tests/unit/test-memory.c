@@ -181,7 +181,7 @@ static void fixture_save(Fixture *fixture) {
                                  0);
                 memory_save_silences(run.memory);
                 fixture->silences[n] = *memory_silences(run.memory);
-                budget->restarts_usec[budget->n_restarts++] = 12345678 + n;
+                budget->restarts.times_usec[budget->restarts.n_times++] = 12345678 + n;
                 memory_save_budget(run.memory);
                 fixture->budgets[n] = *budget;
         }
@@ -336,7 +336,7 @@ static void test_of_another_boot_only_what_has_wall_times_comes_back(void **stat
         close(fd);
         run_begin(&run, fixture);
         assert_int_equal(memory_silences(run.memory)->n_items, 2);
-        assert_int_equal(memory_budget(run.memory)->n_restarts, 0);
+        assert_int_equal(memory_budget(run.memory)->restarts.n_times, 0);
         for (size_t i = 0; i < N_CHECKS; i++) {
                 HistorySample sample;
 

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
-#include "probe/unit-facts.h"
+#include "io/unit-facts.h"
 
 #define NOW      (1000 * USEC_PER_SEC)
 #define REALTIME (UINT64_C(1800000000) * USEC_PER_SEC)

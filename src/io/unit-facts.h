@@ -17,6 +17,7 @@ typedef struct UnitFacts {
         char *load_state;
         char *active_state;
         char *sub_state;
+        char *freezer_state; /* NULL before systemd 246 */
         StringList triggered_by;
         uint64_t changed_usec; /* CLOCK_MONOTONIC: of the last change of state */
         uint64_t started_usec; /* CLOCK_MONOTONIC: when it was last told to start */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "probe/unit-facts.h"
+#include "io/unit-facts.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -19,6 +19,7 @@ static const Property properties[] = {
         { "LoadState", "s", offsetof(UnitFacts, load_state) },
         { "ActiveState", "s", offsetof(UnitFacts, active_state) },
         { "SubState", "s", offsetof(UnitFacts, sub_state) },
+        { "FreezerState", "s", offsetof(UnitFacts, freezer_state) },
         { "TriggeredBy", "as", offsetof(UnitFacts, triggered_by) },
         { "StateChangeTimestampMonotonic", "t", offsetof(UnitFacts, changed_usec) },
         { "InactiveExitTimestampMonotonic", "t", offsetof(UnitFacts, started_usec) },
@@ -44,6 +45,7 @@ void unit_facts_done(UnitFacts *facts) {
         free(facts->load_state);
         free(facts->active_state);
         free(facts->sub_state);
+        free(facts->freezer_state);
         string_list_free(facts->triggered_by);
         free(facts->result);
         free(facts->service_type);

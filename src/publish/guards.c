@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "publish/guards.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/time-util.h"
+#include "check/dependencies.h"
+#include "io/bus.h"
+#include "publish/guard-call.h"
+#include "publish/guard-judge.h"
+#include "publish/journal-messages.h"
+
+#define LOOK_WITHIN_USEC (5 * USEC_PER_SEC)
+
+typedef struct Guard Guard;
+
+/* What is known and under way of one unit. Several checks may guard it: they count as one. */
+struct Guard {
+        Guards *guards;
+        char *unit;
+        GuardRecord record;
+        BusCall look; /* or the order to restart */
+        Timer look_deadline;
+        GuardCall act;
+        GuardSettings settings; /* of what is under way; its units are not owned */
+        char *check, *reason;   /* why something is under way */
+        GuardObstacle said;     /* the last one, of this bout of ill health */
+        bool failed;            /* so was that the last attempt failed */
+};
+
+struct Guards {
+        Runtime *runtime;
+        const HealthView *view;
+        Journal *journal;
+        Memory *memory;
+        Guard **items;
+        size_t n_items;
+};
+
+static Guard *guard_free(Guard *guard) {
+        if (!guard)
+                return NULL;
+        bus_call_cancel(&guard->look);
+        timer_disarm(&guard->look_deadline);
+        guard_call_cancel(&guard->act);
+        free(guard->unit);
+        free(guard->check);
+        free(guard->reason);
+        free(guard);
+        return NULL;
+}
+DEFINE_CLEANUP(Guard, guard_free)
+
+static void guard_log(const Guard *guard, int priority, const char *message_id, const char *text) {
+        JournalEntry *entry = journal_entry_new(priority, message_id, "%s", text);
+
+        journal_entry_add(entry, "HEALTH_CHECK", "%s", guard->check);
+        journal_entry_add(entry, "HEALTH_REASON", "%s", guard->reason);
+        journal_entry_add(entry, "HEALTH_TARGET_UNIT", "%s", guard->unit);
+        journal_submit(guard->guards->journal, entry);
+}
+
+static void guard_count(const Guard *guard, const char *result) {
+        counters_add(&guard->guards->runtime->statistics.guard_actions, guard->unit, result);
+}
+
+static bool guard_is_busy(const Guard *guard) {
+        return guard->look.slot || guard->act.source.reactor;
+}
+
+/* Tells why nothing is done, once in a bout: in our journal, and through the guard in the unit's.
+ */
+static void guard_hold_back(Guard *guard, GuardObstacle obstacle, const UnitFacts *facts) {
+        _cleanup_free_ char *text = NULL;
+        char why[256];
+
+        if (guard->said == obstacle)
+                return;
+        guard->said = obstacle;
+        guard_explain(obstacle, &guard->settings, facts, why, sizeof(why));
+        if (string_printf(&text, "%s is unhealthy, and %s is left alone: %s", guard->check,
+                          guard->unit, why) < 0)
+                return;
+        guard_log(guard, obstacle == GUARD_BUDGET_SPENT ? LOG_ERR : LOG_NOTICE,
+                  MESSAGE_GUARD_REFUSED, text);
+        guard_count(guard, "held_back");
+        (void) guard_send(guard->unit, "note", why);
+}
+
+static void guard_fail(Guard *guard, const char *why) {
+        _cleanup_free_ char *text = NULL;
+
+        guard_count(guard, "failed");
+        /* At the next result it is tried again; to be told once is enough. */
+        if (guard->failed || string_printf(&text, "%s is unhealthy, but cannot act on %s: %s",
+                                           guard->check, guard->unit, why) < 0)
+                return;
+        guard->failed = true;
+        guard_log(guard, LOG_ERR, MESSAGE_GUARD_REFUSED, text);
+}
+
+static void guard_acted(Guard *guard) {
+        uint64_t now_usec = now_monotonic_usec();
+
+        guard->said = GUARD_FREE;
+        guard->failed = false;
+        rate_log_add(&guard->record.actions, now_usec);
+        guard->record.acted_usec = now_usec;
+        memory_save_guard(guard->guards->memory, guard->unit, &guard->record);
+        guard_count(guard, "acted");
+}
+
+static void guard_on_triggered(GuardOutcome outcome, const char *text, void *userdata) {
+        Guard *guard = userdata;
+
+        switch (outcome) {
+        case GUARD_DONE:
+                guard_log(guard, LOG_WARNING, MESSAGE_GUARD_ACTED, text);
+                guard_acted(guard);
+                return;
+        case GUARD_REFUSED:
+        case GUARD_FAILED:
+        case _GUARD_OUTCOME_MAX:
+                guard_fail(guard, text);
+                return;
+        }
+}
+
+static void guard_trigger(Guard *guard) {
+        _cleanup_free_ char *reason = NULL;
+        int r;
+
+        r = string_printf(&reason, "%s unhealthy: %s", guard->check, guard->reason);
+        if (r >= 0)
+                r = guard_call_start(&guard->act, guard->guards->runtime, guard->unit, "trigger",
+                                     reason, guard_on_triggered, guard);
+        if (r == -ENOENT || r == -ECONNREFUSED)
+                guard_fail(guard, "healthd-guard does not listen; run: systemctl enable --now "
+                                  "healthd-guard.socket");
+        else if (r < 0)
+                guard_fail(guard, strerror(-r));
+}
+
+static void guard_on_restarted(sd_bus_message *reply, const char *error, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        Guard *guard = userdata;
+
+        (void) reply;
+        timer_disarm(&guard->look_deadline);
+        if (error) {
+                if (string_printf(&text,
+                                  "systemd does not restart it: %s (healthctl adopt %s "
+                                  "allows it)",
+                                  error, guard->unit) >= 0)
+                        guard_fail(guard, text);
+                return;
+        }
+        if (string_printf(&text, "%s is restarted: %s unhealthy: %s", guard->unit, guard->check,
+                          guard->reason) >= 0)
+                guard_log(guard, LOG_WARNING, MESSAGE_GUARD_ACTED, text);
+        guard_acted(guard);
+}
+
+static void guard_on_look_timeout(Timer *timer, void *userdata) {
+        Guard *guard = userdata;
+
+        (void) timer;
+        bus_call_cancel(&guard->look);
+        guard_fail(guard, "systemd does not answer over D-Bus");
+}
+
+/* Asks systemd something; text arguments end with NULL. */
+static void guard_ask(Guard *guard, const char *path, const char *interface, const char *member,
+                      const char *first, const char *second, BusReplyHandler on_reply) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        _cleanup_free_ char *why = NULL;
+        Bus *bus;
+        int r;
+
+        r = runtime_bus(guard->guards->runtime, &bus);
+        if (r >= 0)
+                r = bus_message_new(bus, path, interface, member, &message, &why);
+        if (r >= 0)
+                r = sd_bus_message_append(message, "s", first);
+        if (r >= 0 && second)
+                r = sd_bus_message_append(message, "s", second);
+        if (r >= 0)
+                r = bus_call_start(&guard->look, bus, message, on_reply, guard);
+        if (r < 0)
+                guard_fail(guard, why ? why : strerror(-r));
+        else
+                (void) timer_arm_after(&guard->look_deadline, LOOK_WITHIN_USEC);
+}
+
+static void guard_act(Guard *guard) {
+        _cleanup_free_ char *text = NULL;
+
+        switch ((GuardMode) guard->settings.mode) {
+        case GUARD_TRIGGER:
+        case GUARD_FEED:
+                guard_trigger(guard);
+                return;
+        case GUARD_RESTART:
+                /* Does not start a unit that was stopped meanwhile; "fail": no job is replaced. */
+                guard_ask(guard, SYSTEMD_PATH, SYSTEMD_MANAGER_INTERFACE, "TryRestartUnit",
+                          guard->unit, "fail", guard_on_restarted);
+                return;
+        case GUARD_OBSERVE:
+                if (string_printf(&text,
+                                  "%s would be aborted by its watchdog: %s unhealthy: %s "
+                                  "(GuardMode=observe)",
+                                  guard->unit, guard->check, guard->reason) >= 0)
+                        guard_log(guard, LOG_NOTICE, MESSAGE_GUARD_ACTED, text);
+                guard->record.acted_usec = now_monotonic_usec();
+                guard_count(guard, "observed");
+                return;
+        case _GUARD_MODE_MAX:
+                return;
+        }
+}
+
+static void guard_on_looked(sd_bus_message *reply, const char *error, void *userdata) {
+        _cleanup_(unit_facts_done) UnitFacts facts = {};
+        Guard *guard = userdata;
+        GuardObstacle obstacle;
+
+        timer_disarm(&guard->look_deadline);
+        if (error || unit_facts_read(reply, &facts) < 0) {
+                guard_fail(guard, error ? error : "systemd's answer about it cannot be read");
+                return;
+        }
+        obstacle = guard_judge_unit(&guard->settings, &facts, now_monotonic_usec());
+        if (obstacle == GUARD_FREE)
+                guard_act(guard);
+        else
+                guard_hold_back(guard, obstacle, &facts);
+}
+
+/*
+ * Whether a check speaks against the units it guards: settled, by a result of this process, not
+ * for a fault of ours, not because of what it depends on, and not while everybody was asked to
+ * look away.
+ */
+static bool check_accuses(const HealthView *view, const Check *check) {
+        return check->type && check->results > 0 && check->settling.status == STATUS_UNHEALTHY &&
+               check->last_status == STATUS_UNHEALTHY &&
+               !dependencies_blocker(&view->checks, check) &&
+               !health_is_quiet(view, check, now_realtime_usec(), NULL);
+}
+
+static const Check *guard_find_accuser(const Guard *guard) {
+        const CheckSet *checks = &guard->guards->view->checks;
+
+        for (size_t i = 0; i < checks->n_items; i++)
+                if (string_list_contains(checks->items[i]->settings.guard.units, guard->unit) &&
+                    check_accuses(guard->guards->view, checks->items[i]))
+                        return checks->items[i];
+        return NULL;
+}
+
+static void guard_consider(Guard *guard) {
+        const Check *check = guard_find_accuser(guard);
+        _cleanup_free_ char *path = NULL;
+        GuardObstacle obstacle;
+
+        if (!check) {
+                guard->said = GUARD_FREE;
+                guard->failed = false;
+                return;
+        }
+        if (guard_is_busy(guard))
+                return;
+        guard->settings = check->settings.guard;
+        if (string_replace(&guard->check, check->settings.name) < 0 ||
+            string_replace(&guard->reason, check->reason ? check->reason : "no reason given") < 0)
+                return;
+        obstacle = guard_judge_record(&guard->settings, &guard->record.actions,
+                                      guard->record.acted_usec, now_monotonic_usec());
+        if (obstacle != GUARD_FREE)
+                guard_hold_back(guard, obstacle, NULL);
+        else if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, guard->unit, &path) >= 0)
+                guard_ask(guard, path, "org.freedesktop.DBus.Properties", "GetAll", "", NULL,
+                          guard_on_looked);
+}
+
+static Guard *guards_find(const Guards *guards, const char *unit) {
+        for (size_t i = 0; i < guards->n_items; i++)
+                if (string_equal(guards->items[i]->unit, unit))
+                        return guards->items[i];
+        return NULL;
+}
+
+void guards_note(Guards *guards, const Check *check) {
+        char *const *units = check->settings.guard.units;
+
+        for (; units && *units; units++) {
+                Guard *guard = guards_find(guards, *units);
+
+                if (guard)
+                        guard_consider(guard);
+        }
+}
+
+static int guards_add(Guards *guards, const char *unit, Guard ***ret_items, size_t *n_items) {
+        _cleanup_(guard_freep) Guard *guard = NULL;
+        Guard **grown;
+
+        grown = reallocarray(*ret_items, *n_items + 1, sizeof(Guard *));
+        if (!grown)
+                return -ENOMEM;
+        *ret_items = grown;
+        for (size_t i = 0; i < guards->n_items && !guard; i++)
+                if (guards->items[i] && string_equal(guards->items[i]->unit, unit))
+                        guard = TAKE_PTR(guards->items[i]);
+        if (!guard) {
+                guard = calloc(1, sizeof(Guard));
+                if (!guard || string_replace(&guard->unit, unit) < 0)
+                        return -ENOMEM;
+                guard->guards = guards;
+                timer_init(&guard->look_deadline, guards->runtime->scheduler, guard_on_look_timeout,
+                           guard);
+                memory_load_guard(guards->memory, unit, &guard->record);
+        }
+        grown[(*n_items)++] = TAKE_PTR(guard);
+        return 0;
+}
+
+static bool items_have(Guard *const *items, size_t n_items, const char *unit) {
+        for (size_t i = 0; i < n_items; i++)
+                if (string_equal(items[i]->unit, unit))
+                        return true;
+        return false;
+}
+
+static void guards_drop_items(Guards *guards) {
+        for (size_t i = 0; i < guards->n_items; i++)
+                guard_free(guards->items[i]);
+        free(guards->items);
+        guards->items = NULL;
+        guards->n_items = 0;
+}
+
+int guards_bind(Guards *guards) {
+        const CheckSet *checks = &guards->view->checks;
+        Guard **items = NULL;
+        size_t n_items = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < checks->n_items; i++) {
+                char *const *units = checks->items[i]->settings.guard.units;
+
+                for (; units && *units && r >= 0; units++)
+                        if (!items_have(items, n_items, *units))
+                                r = guards_add(guards, *units, &items, &n_items);
+        }
+        guards_drop_items(guards);
+        guards->items = items;
+        guards->n_items = n_items;
+        return r;
+}
+
+Guards *guards_free(Guards *guards) {
+        if (!guards)
+                return NULL;
+        guards_drop_items(guards);
+        free(guards);
+        return NULL;
+}
+
+int guards_new(Runtime *runtime, const HealthView *view, Journal *journal, Memory *memory,
+               Guards **ret) {
+        Guards *guards = calloc(1, sizeof(Guards));
+
+        if (!guards)
+                return -ENOMEM;
+        *guards = (Guards){
+                .runtime = runtime,
+                .view = view,
+                .journal = journal,
+                .memory = memory,
+        };
+        *ret = guards;
+        return 0;
+}

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guards=: services that never call sd_notify, restarted by systemd's watchdog when a check fails."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from process import wait_until
+
+SERVICE = "healthd.service"
+DROP_IN = "[Service]\nNotifyAccess=main\nX-HealthdGuard=yes\n"
+REDIS = "redis-server.service"
+FAST = "[Check]\nType=redis\nInterval=500ms\nTimeout=300ms\nRetryInterval=100ms\nFailAfter=3\n" \
+       "PassAfter=1\nBreakerAfter=0\nWatchdog=no\nGuards={unit}\n{keys}" \
+       "[Redis]\nAddress=127.0.0.1:{port}\n"
+# The unit was started long ago to every test but those about just that.
+SOON = "GuardCooldown=10s\nGuardGrace=0\n"
+
+
+def opt_in(machine, unit):
+    machine.write_file(f"/etc/systemd/system/{unit}.d/50-healthd.conf", DROP_IN)
+    machine.enter("systemctl", "daemon-reload")
+
+
+def guard(machine, keys=SOON, unit=REDIS, port=6379, **options):
+    machine.configure({"sessions": FAST.format(unit=unit, keys=keys, port=port)}, **options)
+    machine.wait_status("sessions", "healthy")
+
+
+def now(machine):
+    """For journalctl --since=@: with a cursor it leaves out the first entry of a unit."""
+    machine.enter("journalctl", "--sync")
+    return machine.enter("date", "+%s.%6N").stdout.strip()
+
+
+def texts(machine, unit, since):
+    machine.enter("journalctl", "--sync")
+    return machine.enter("journalctl", "--no-pager", "-o", "cat", "-u", unit,
+                         f"--since=@{since}").stdout.splitlines()
+
+
+def wait_text(machine, unit, since, text, timeout=30):
+    return wait_until(f"{text!r} in the journal of {unit}", lambda: [
+        line for line in texts(machine, unit, since) if text in line], timeout)[0]
+
+
+def stop_process(machine, unit=REDIS):
+    pid = int(machine.properties(unit)["MainPID"])
+    os.kill(machine.host_pid(pid), signal.SIGSTOP)
+    return pid
+
+
+@pytest.fixture(scope="module", autouse=True)
+def adopted(machine):
+    opt_in(machine, REDIS)
+    machine.enter("systemctl", "start", "healthd-guard.socket", REDIS)
+
+
+@pytest.fixture(autouse=True)
+def old_redis(machine):
+    """Started so long ago that no guard waits for it, and running."""
+    machine.enter("systemctl", "reset-failed")
+    machine.enter("systemctl", "start", REDIS)
+    wait_until("the unit is old", lambda: float(machine.enter(
+        "cat", "/proc/uptime").stdout.split()[0]) - int(machine.properties(REDIS)[
+            "InactiveExitTimestampMonotonic"]) / 1e6 > 11, timeout=20)
+
+
+def test_a_hanging_service_is_aborted_and_restarted_by_systemd(machine):
+    guard(machine)
+    since = now(machine)
+    begin = time.monotonic()
+    pid = stop_process(machine)
+    line = wait_text(machine, REDIS, since, "Watchdog request (last status: healthd: ")
+    assert time.monotonic() - begin < 10
+    assert "sessions unhealthy: timed out after 300ms" in line
+    wait_until("another process", lambda: machine.properties(REDIS)["MainPID"] not in
+               ("0", str(pid)), timeout=120)
+    machine.wait_status("sessions", "healthy")
+    acted = [entry for entry in machine.journal("HEALTH_TARGET_UNIT=" + REDIS)
+             if "is aborted by its watchdog" in entry["MESSAGE"]]
+    assert {entry["HEALTH_CHECK"] for entry in acted if "HEALTH_CHECK" in entry} == {"sessions"}
+    metrics = machine.enter("curl", "-s", "--unix-socket", "/run/healthd/healthd.sock",
+                            "http://x/metrics").stdout
+    assert f'healthd_guard_actions_total{{unit="{REDIS}",result="acted"}} 1' in metrics
+
+
+def test_observing_only_says_it(machine):
+    guard(machine, SOON + "GuardMode=observe\n")
+    since = now(machine)
+    pid = stop_process(machine)
+    wait_text(machine, SERVICE, since, f"{REDIS} would be aborted by its watchdog: sessions")
+    os.kill(machine.host_pid(pid), signal.SIGCONT)
+    machine.wait_status("sessions", "healthy")
+    assert machine.properties(REDIS)["MainPID"] == str(pid)
+
+
+def test_a_unit_that_did_not_opt_in_is_left_alone(machine):
+    machine.write_file("/etc/systemd/system/other.service",
+                       "[Service]\nExecStart=/usr/bin/redis-server --port 7001 --save ''\n")
+    machine.enter("systemctl", "daemon-reload")
+    machine.enter("systemctl", "start", "other.service")
+    time.sleep(11)
+    guard(machine, unit="other.service", port=7001)
+    since = now(machine)
+    pid = stop_process(machine, "other.service")
+    line = wait_text(machine, SERVICE, since, "cannot act on other.service")
+    assert "run as root: healthctl adopt other.service" in line
+    time.sleep(2)
+    assert sum("cannot act on" in line for line in texts(machine, SERVICE, since)) == 1
+    assert machine.properties("other.service")["MainPID"] == str(pid)
+    os.kill(machine.host_pid(pid), signal.SIGKILL)
+
+
+def test_a_unit_that_has_just_started_is_given_time(machine):
+    guard(machine, "GuardCooldown=10s\nGuardGrace=1h\n")
+    since = now(machine)
+    pid = stop_process(machine)
+    line = wait_text(machine, SERVICE, since, f"{REDIS} is left alone: it started less than 1h")
+    assert "sessions is unhealthy" in line
+    # Also among the unit's own entries.
+    wait_text(machine, REDIS, since, f"{REDIS} is left alone: it started less than 1h")
+    os.kill(machine.host_pid(pid), signal.SIGCONT)
+    machine.wait_status("sessions", "healthy")
+
+
+def test_silenced_blocked_and_faulty_checks_guard_nothing(machine):
+    guard(machine)
+    since = now(machine)
+    machine.enter("curl", "-s", "--unix-socket", "/run/healthd/healthd.sock", "-d",
+                  '{"check":"sessions","duration":"1h","reason":"maintenance"}',
+                  "http://x/control/silence")
+    pid = stop_process(machine)
+    machine.wait_status("sessions", "unhealthy")
+    time.sleep(2)
+    assert machine.properties(REDIS)["MainPID"] == str(pid)
+    os.kill(machine.host_pid(pid), signal.SIGCONT)
+    assert not [line for line in texts(machine, REDIS, since) if "Watchdog request" in line]
+
+
+def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
+    """Nobody listens on the port, whatever is done; and a restart of healthd forgets nothing."""
+    opt_in(machine, "lost.service")
+    machine.write_file("/etc/systemd/system/lost.service",
+                       "[Service]\nExecStart=/bin/sleep 1h\nRestart=on-watchdog\n"
+                       "RestartSec=100ms\n")
+    machine.enter("systemctl", "daemon-reload")
+    machine.enter("systemctl", "start", "lost.service")
+    time.sleep(10)
+    since = now(machine)
+    machine.configure({"sessions": FAST.format(unit="lost.service", port=7002,
+                                               keys=SOON + "GuardBudget=2/1h\n")})
+    wait_until("one restart", lambda: machine.properties("lost.service")["NRestarts"] == "1",
+               timeout=30)
+    machine.enter("systemctl", "restart", SERVICE)
+    wait_until("the second one", lambda: machine.properties("lost.service")["NRestarts"] == "2",
+               timeout=40)
+    wait_text(machine, SERVICE, since, "GuardBudget=2/1h is spent")
+    time.sleep(13)
+    assert machine.properties("lost.service")["NRestarts"] == "2"
+    said = [line for line in texts(machine, SERVICE, since) if "GuardBudget=2/1h is spent" in line]
+    assert len(said) == 1
+    machine.enter("systemctl", "stop", "lost.service")
+
+
+def test_healthd_killed_again_and_again_hurts_nobody(machine):
+    units = [f"many{number}.service" for number in range(5)]
+    for number, unit in enumerate(units):
+        opt_in(machine, unit)
+        machine.write_file(f"/etc/systemd/system/{unit}",
+                           f"[Service]\nExecStart=/usr/bin/redis-server --port {7100 + number} "
+                           "--save ''\nRestart=always\n")
+    machine.enter("systemctl", "daemon-reload")
+    machine.enter("systemctl", "start", *units)
+    machine.configure({
+        f"many{number}": FAST.format(unit=unit, port=7100 + number,
+                                     keys=SOON + ("GuardMode=feed\n" if number % 2 else ""))
+        for number, unit in enumerate(units)}, service="RestartSec=200ms\n")
+    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min")
+    for _ in range(10):
+        pid = int(machine.show("MainPID"))
+        os.kill(machine.host_pid(pid), signal.SIGKILL)
+        wait_until("another process", lambda pid=pid: int(machine.show("MainPID")) not in (0, pid),
+                   timeout=20)
+    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min")
+    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 5
+    # A clean stop disarms, and so does what runs after a kill that nobody follows.
+    machine.enter("systemctl", "stop", SERVICE)
+    wait_until("disarmed", lambda: machine.properties("many1.service")["WatchdogUSec"] == "0")
+    machine.enter("systemctl", "start", SERVICE)
+    wait_until("feeding", lambda: machine.properties("many3.service")["WatchdogUSec"] == "3min")
+    machine.enter("systemctl", "kill", "-s", "KILL", SERVICE)
+    machine.enter("systemctl", "stop", SERVICE)
+    wait_until("disarmed", lambda: machine.properties("many3.service")["WatchdogUSec"] == "0")
+    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 5
+    machine.enter("systemctl", "stop", *units)
+
+
+def test_feeding_is_refused_where_a_restart_of_healthd_takes_too_long(machine):
+    since = now(machine)
+    guard(machine, SOON + "GuardMode=feed\n", service="WatchdogSec=90s\n")
+    wait_text(machine, SERVICE, since, "GuardMode=feed is refused: three times WatchdogSec=")
+    assert machine.properties(REDIS)["WatchdogUSec"] == "0"
