@@ -7,10 +7,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <regex.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pattern.h"
 #include "check/probe.h"
 #include "io/certificate.h"
 #include "io/http-url.h"
@@ -29,8 +29,7 @@ typedef struct HttpProbe {
         char *body_match;
 
         char *shown; /* for people: "GET http://db1:8080/health" */
-        regex_t regex;
-        bool has_regex;
+        Pattern pattern;
 
         bool wants_body;
 
@@ -157,23 +156,18 @@ static int http_prepare_response_headers(HttpProbe *probe, ProbeSetup *setup) {
 }
 
 static int http_prepare_match(HttpProbe *probe, ProbeSetup *setup) {
-        char why[256];
+        const char *why;
         int r;
 
         probe->wants_body = string_list_contains(setup->condition_names, "body");
         if (!probe->body_match)
                 return 0;
-        r = regcomp(&probe->regex, probe->body_match, REG_EXTENDED | REG_NEWLINE);
-        if (r == REG_ESPACE)
-                return -ENOMEM;
-        if (r != 0) {
-                regerror(r, &probe->regex, why, sizeof(why));
+        r = pattern_compile(&probe->pattern, probe->body_match, strlen(probe->body_match), &why);
+        if (r == -EINVAL)
                 return probe_setup_refuse(setup, "BodyMatch",
                                           "BodyMatch= is no POSIX extended regular expression: %s",
                                           why);
-        }
-        probe->has_regex = true;
-        return 0;
+        return r;
 }
 
 static int http_prepare(void *instance, ProbeSetup *setup) {
@@ -273,18 +267,29 @@ static void http_add_headers(const HttpProbe *probe, Sample *sample) {
         }
 }
 
-static void http_add_match(const HttpProbe *probe, const HttpResult *result, Sample *sample) {
-        const char *text = result->body;
-        regmatch_t found[2] = { { .rm_so = 0, .rm_eo = (regoff_t) result->body_length } };
-        char group[MATCH_TEXT_MAX + 1];
-        bool matches = regexec(&probe->regex, text, ELEMENTS(found), found, REG_STARTEND) == 0;
+static void http_add_match(HttpProbe *probe, const HttpResult *result, Sample *sample) {
+        uint64_t budget_usec = PATTERN_BUDGET_USEC;
+        char text[MATCH_TEXT_MAX + 1];
+        PatternMatch group = {};
+        int r;
 
-        sample_add_boolean(sample, "body_match", matches);
-        if (!matches || probe->regex.re_nsub == 0 || found[1].rm_so < 0)
+        r = pattern_search(&probe->pattern, result->body, result->body_length, &budget_usec,
+                           &group);
+        if (r == -ETIME)
+                sample_fail_internal(sample,
+                                     "%s: it takes too long to look for BodyMatch= in %zu bytes; "
+                                     "begin it with fixed text or ^, not with .* or a repeated "
+                                     "class",
+                                     probe->shown, result->body_length);
+        else if (r < 0)
+                sample_fail_internal(sample, "%s: %s", probe->shown, strerrordesc_np(-r));
+        if (r < 0)
                 return;
-        (void) snprintf(group, sizeof(group), "%.*s", (int) (found[1].rm_eo - found[1].rm_so),
-                        text + found[1].rm_so);
-        sample_add_string(sample, "body_match_text", group);
+        sample_add_boolean(sample, "body_match", r > 0);
+        if (r == 0 || !group.has_matched)
+                return;
+        (void) snprintf(text, sizeof(text), "%.*s", (int) group.length, result->body + group.start);
+        sample_add_string(sample, "body_match_text", text);
 }
 
 /* ---- a run ---- */
@@ -309,7 +314,7 @@ static void http_on_done(const HttpResult *result, void *userdata) {
                 http_add_headers(probe, &sample);
         if (result->body && probe->wants_body)
                 sample_add_string(&sample, "body", result->body);
-        if (result->body && probe->has_regex)
+        if (result->body && probe->pattern.compiled)
                 http_add_match(probe, result, &sample);
         if (result->body && probe->json)
                 http_add_json(probe, result, &sample);
@@ -327,7 +332,7 @@ static int http_make_request(HttpProbe *probe, Runtime *runtime) {
                 .method = probe->method,
                 .body = probe->body,
                 .body_max = BODY_MAX,
-                .keep_body = probe->json || probe->has_regex || probe->wants_body,
+                .keep_body = probe->json || probe->pattern.compiled || probe->wants_body,
                 .on_lost = http_on_lost,
         };
 
@@ -364,8 +369,7 @@ static void http_done(void *instance) {
         HttpProbe *probe = instance;
 
         http_request_free(probe->request);
-        if (probe->has_regex)
-                regfree(&probe->regex);
+        pattern_done(&probe->pattern);
         string_list_free(probe->json);
         string_list_free(probe->response_headers);
         string_free_secret(probe->body);

@@ -6,10 +6,10 @@
  */
 
 #include <errno.h>
-#include <regex.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pattern.h"
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"
@@ -32,8 +32,7 @@ typedef struct TcpProbe {
         StreamTarget target;
         char *request; /* may contain NUL */
         size_t request_length;
-        regex_t pattern;
-        bool has_pattern;
+        Pattern pattern;
 
         /* The probe under way. */
         Check *check;
@@ -42,6 +41,7 @@ typedef struct TcpProbe {
         bool connected;
         size_t sent;
         TextBuffer received;
+        uint64_t pattern_budget_usec;
         uint64_t started_usec, connected_usec;
 } TcpProbe;
 
@@ -89,8 +89,8 @@ static void tcp_fail(TcpProbe *probe, const char *ending, const char *advice) {
                             probe->received.length, ending, probe->expect, line);
         else
                 sample_fail(&probe->sample, "%s sent nothing%s; waited for %s%s%s", place, ending,
-                            probe->has_pattern ? "Expect=" : "an answer to Send=",
-                            probe->has_pattern ? probe->expect : "", advice);
+                            probe->pattern.compiled ? "Expect=" : "an answer to Send=",
+                            probe->pattern.compiled ? probe->expect : "", advice);
 }
 
 static void tcp_report(TcpProbe *probe) {
@@ -104,12 +104,14 @@ static void tcp_report(TcpProbe *probe) {
 
 /* ---- the conversation ---- */
 
-static bool tcp_is_answered(TcpProbe *probe) {
+/* Returns 1, 0, or a negative errno of pattern_search(). */
+static int tcp_is_answered(TcpProbe *probe) {
         const TextBuffer *received = &probe->received;
 
-        return !probe->has_pattern ||
-               re_search(&probe->pattern, received->text, (regoff_t) received->length, 0,
-                         (regoff_t) received->length, NULL) >= 0;
+        if (!probe->pattern.compiled)
+                return 1;
+        return pattern_search(&probe->pattern, received->text, received->length,
+                              &probe->pattern_budget_usec, NULL);
 }
 
 static void tcp_write(TcpProbe *probe) {
@@ -121,6 +123,18 @@ static void tcp_write(TcpProbe *probe) {
                 /* What the server said before it closed is the better reason: reading tells. */
                 probe->sent = n < 0 ? probe->request_length : probe->sent + (size_t) n;
         }
+}
+
+static void tcp_fail_internal(TcpProbe *probe, int error) {
+        if (error == -ETIME)
+                sample_fail_internal(&probe->sample,
+                                     "it takes too long to look for Expect=%s in the %zu bytes "
+                                     "that came; begin it with fixed text or ^, not with .* or a "
+                                     "repeated class",
+                                     probe->expect, probe->received.length);
+        else
+                sample_fail_internal(&probe->sample, "%s", strerrordesc_np(-error));
+        tcp_report(probe);
 }
 
 /* Returns what stream_read() said last: -EAGAIN if there may be more. */
@@ -139,13 +153,15 @@ static ssize_t tcp_take(TcpProbe *probe) {
 static void tcp_read(TcpProbe *probe) {
         size_t before = probe->received.length;
         ssize_t n = tcp_take(probe);
+        int r = probe->received.failed ? -ENOMEM : 0;
 
-        if (probe->received.failed) {
-                sample_fail_internal(&probe->sample, "out of memory");
-                tcp_report(probe);
+        if (r == 0 && probe->received.length > before)
+                r = tcp_is_answered(probe);
+        if (r < 0) {
+                tcp_fail_internal(probe, r);
                 return;
         }
-        if (probe->received.length > before && tcp_is_answered(probe)) {
+        if (r > 0) {
                 sample_add_number(&probe->sample, "response_ms",
                                   time_since_ms(probe->connected_usec));
                 tcp_report(probe);
@@ -182,7 +198,7 @@ static void tcp_on_connected(TcpProbe *probe) {
         sample_add_boolean(&probe->sample, "connected", true);
         sample_add_number(&probe->sample, "connect_ms", time_since_ms(probe->started_usec));
         tcp_add_certificates(probe);
-        if (!probe->request && !probe->has_pattern) {
+        if (!probe->request && !probe->pattern.compiled) {
                 tcp_report(probe);
                 return;
         }
@@ -222,6 +238,7 @@ static int tcp_start(void *instance, Check *check) {
 
         sample_reset(&probe->sample);
         probe->sent = 0;
+        probe->pattern_budget_usec = PATTERN_BUDGET_USEC;
         probe->started_usec = now_monotonic_usec();
         r = stream_open(check->runtime, &probe->target, tcp_on_event, probe, &probe->stream);
         if (r >= 0)
@@ -334,7 +351,6 @@ static int pattern_unescape(const char *text, TextBuffer *ret) {
 
 static int tcp_prepare_expect(TcpProbe *probe, ProbeSetup *setup) {
         _cleanup_(text_buffer_done) TextBuffer bytes = {};
-        reg_syntax_t before;
         const char *why;
         int r;
 
@@ -347,17 +363,12 @@ static int tcp_prepare_expect(TcpProbe *probe, ProbeSetup *setup) {
                                           "\\x00");
         if (r < 0)
                 return r;
-        /* Not regcomp(), which takes no NUL. As there with REG_NEWLINE: "." matches no newline. */
-        before = re_set_syntax((RE_SYNTAX_POSIX_EXTENDED | RE_HAT_LISTS_NOT_NEWLINE) &
-                               ~(RE_DOT_NEWLINE | RE_DOT_NOT_NULL));
-        why = re_compile_pattern(bytes.text, bytes.length, &probe->pattern);
-        re_set_syntax(before);
-        if (why)
+        r = pattern_compile(&probe->pattern, bytes.text, bytes.length, &why);
+        if (r == -EINVAL)
                 return probe_setup_refuse(setup, "Expect",
                                           "Expect= is no POSIX extended regular expression: %s",
                                           why);
-        probe->has_pattern = true;
-        return 0;
+        return r;
 }
 
 static int tcp_prepare(void *instance, ProbeSetup *setup) {
@@ -379,7 +390,7 @@ static void tcp_done(void *instance) {
                 explicit_bzero(probe->request, probe->request_length);
         free(probe->request);
         string_free_secret(probe->send);
-        regfree(&probe->pattern);
+        pattern_done(&probe->pattern);
         free(probe->expect);
         free(probe->address_text);
         free(probe->server_name);

@@ -54,6 +54,8 @@ HTTP = {
     "redirect_gopher": "no http or https URL",
     "redirect_nowhere": "no http or https URL",
 }
+# Expressions for which the C library needs the square of the length: seconds to hours.
+COSTLY = {"full_body": "takes too long to look for BodyMatch="}
 # What may leave something in a connection that is kept.
 KEPT = {name: HTTP[name] for name in (
     "endless_body", "endless_trailers", "endless_interim", "bad_chunks", "nul_header", "silent",
@@ -89,6 +91,9 @@ SUITES = {
                      "BodyMatch=(x+)\nResponseHeader=flood:X-Flood\n", HTTP),
     "http_kept": ("http", "[HTTP]\nURL=http://127.0.0.1:{}/\nFollowRedirects=5\n"
                           "Json=depth:/depth\nConnection=persistent\n", KEPT),
+    "http_costly": ("http", "[HTTP]\nURL=http://127.0.0.1:{}/\nBodyMatch=x+y\n", COSTLY),
+    "tcp_costly": ("tcp", "[TCP]\nAddress=127.0.0.1:{}\nSend=x\nExpect=[a-z]+!\n",
+                   {"endless_line": "takes too long to look for Expect="}),
     "http2": ("http", "[HTTP]\nURL=http://127.0.0.1:{}/\nHTTPVersion=2\n",
               {"noise": "", "silent": LATE, "not_http": "", "endless_body": ""}),
     "https": ("http", "[HTTP]\nURL=https://127.0.0.1:{}/\n", TLS),

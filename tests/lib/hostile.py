@@ -53,6 +53,7 @@ def noise(connection):
 # What each does once it has the request. An exception ends the connection.
 BEHAVIOURS = {
     "endless_body": (endless, OK + b"\r\n", b"x" * 65536),
+    "full_body": (say, OK + b"\r\n" + b"x" * (1 << 20)),
     "huge_length": (endless, OK + b"Content-Length: 2147483648\r\n\r\n", b"x" * 65536),
     "huge_length_silent": (say_and_wait, OK + b"Content-Length: 2147483648\r\n\r\n"),
     "large_headers": (say, OK + (b"X-Large: " + b"y" * 1000 + b"\r\n") * 100 + b"\r\n"),

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/file-util.h"
 #include "base/json-writer.h"
+#include "base/pattern.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 
@@ -160,6 +161,74 @@ static void test_string_unescape(void **state) {
                 assert_int_equal(length, cases[i].length);
                 if (cases[i].bytes)
                         assert_memory_equal(bytes, cases[i].bytes, length + 1);
+        }
+}
+
+static void test_pattern(void **state) {
+        static const struct {
+                const char *pattern, *text;
+                size_t length;
+                int result;
+                const char *group;
+        } cases[] = {
+                { "^220 ([a-z]+)", "x\n220 mail", 10, 1, "mail" },
+                { "a(b)?c", "ac", 2, 1, NULL },
+                { "a()c", "ac", 2, 1, "" },
+                { "a.c", "a\nc", 3, 0, NULL },
+                { "a[^x]c", "a\nc", 3, 0, NULL },
+                { "a..c",
+                  "a\0\xff"
+                  "c",
+                  4, 1, NULL },
+                { "c$", "c\nd", 3, 1, NULL },
+                { "^$", "", 0, 1, NULL },
+                { "d", "", 0, 0, NULL },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_(pattern_done) Pattern pattern = {};
+                uint64_t budget_usec = USEC_PER_SEC;
+                PatternMatch group = {};
+                const char *why;
+
+                assert_int_equal(pattern_compile(&pattern, cases[i].pattern,
+                                                 strlen(cases[i].pattern), &why),
+                                 0);
+                if (pattern_search(&pattern, cases[i].text, cases[i].length, &budget_usec,
+                                   &group) != cases[i].result)
+                        fail_msg("%s", cases[i].pattern);
+                assert_int_equal(group.has_matched, cases[i].group != NULL);
+                if (!cases[i].group)
+                        continue;
+                assert_int_equal(group.length, strlen(cases[i].group));
+                assert_memory_equal(cases[i].text + group.start, cases[i].group, group.length);
+        }
+}
+
+/* What would take the C library an hour takes its budget; what is found late is found. */
+static void test_pattern_is_bounded(void **state) {
+        static char text[1024 * 1024];
+        static const struct {
+                const char *pattern;
+                int result;
+        } cases[] = { { "x+y", -ETIME }, { ".*ok", -ETIME }, { "z(!)", 1 }, { "[^x]!$", 1 } };
+
+        (void) state;
+        memset(text, 'x', sizeof(text));
+        text[sizeof(text) - 2] = 'z';
+        text[sizeof(text) - 1] = '!';
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_(pattern_done) Pattern pattern = {};
+                uint64_t budget_usec = cases[i].result < 0 ? 50 * USEC_PER_MSEC : USEC_PER_MIN;
+                const char *why;
+
+                assert_int_equal(pattern_compile(&pattern, cases[i].pattern,
+                                                 strlen(cases[i].pattern), &why),
+                                 0);
+                assert_int_equal(pattern_search(&pattern, text, sizeof(text), &budget_usec, NULL),
+                                 cases[i].result);
+                assert_int_equal(budget_usec == 0, cases[i].result < 0);
         }
 }
 
@@ -417,6 +486,8 @@ int main(void) {
                 cmocka_unit_test(test_string_redact),
                 cmocka_unit_test(test_string_make_printable),
                 cmocka_unit_test(test_string_unescape),
+                cmocka_unit_test(test_pattern),
+                cmocka_unit_test(test_pattern_is_bounded),
                 cmocka_unit_test(test_string_basics),
                 cmocka_unit_test(test_string_parse_number),
                 cmocka_unit_test(test_string_list),
