@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "io/orphans.h"
 
 #define READ_SIZE            ((size_t) 16 * 1024)
 #define SHUTDOWN_WITHIN_MSEC 500
@@ -36,6 +36,7 @@ struct Child {
         void *userdata;
         StringList argv, environment;
         int input_fd; /* a memfd: nothing has to be fed; -1: /dev/null */
+        uint64_t run; /* its number; what it starts bears it too */
         pid_t pid;    /* 0: waits for its turn */
         int pid_fd;
         IoSource pid_io;
@@ -49,6 +50,8 @@ struct Children {
         Child *running; /* and those killed that are not dead yet */
         size_t n_running;
         Timer start_timer;
+        uint64_t last_run;
+        Orphans *orphans;
 };
 
 static void child_pipe_close(ChildPipe *output) {
@@ -208,6 +211,8 @@ static void child_on_exit(IoSource *source, uint32_t revents, void *userdata) {
         else
                 result.signal = info.si_status;
         children->n_running--;
+        child_unlink(child);
+        (void) orphans_tend(children->orphans);
         children_start_next(children);
         child_finish(child, &result);
 }
@@ -253,7 +258,6 @@ static int child_set_attributes(posix_spawnattr_t *attributes) {
 static int child_exec(Child *child, int output_fd, int errors_fd) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
-        char *none[] = { NULL };
         int r;
 
         r = -posix_spawn_file_actions_init(&actions);
@@ -269,7 +273,7 @@ static int child_exec(Child *child, int output_fd, int errors_fd) {
                 r = child_set_attributes(&attributes);
         if (r == 0)
                 r = -posix_spawn(&child->pid, child->argv[0], &actions, &attributes, child->argv,
-                                 child->environment ? child->environment : none);
+                                 child->environment);
         if (r < 0)
                 child->pid = 0;
         posix_spawnattr_destroy(&attributes);
@@ -355,18 +359,41 @@ static int input_open(const char *input) {
         return TAKE_FD(fd);
 }
 
-static int children_get(Runtime *runtime, Children **ret) {
-        if (!runtime->children) {
-                Children *children = calloc(1, sizeof(Children));
+static bool children_know(pid_t pid, void *userdata) {
+        const Children *children = userdata;
 
-                if (!children)
-                        return -ENOMEM;
-                children->runtime = runtime;
-                children->waiting_end = &children->waiting;
-                timer_init(&children->start_timer, runtime->scheduler, children_on_start, children);
-                runtime->children = children;
+        for (const Child *child = children->running; child; child = child->next)
+                if (child->pid == pid)
+                        return true;
+        return false;
+}
+
+/* Whether this run goes on: it has neither ended nor been killed. */
+static bool children_run(uint64_t run, void *userdata) {
+        const Children *children = userdata;
+
+        for (const Child *child = children->running; child; child = child->next)
+                if (child->run == run)
+                        return child->on_done;
+        return false;
+}
+
+static int children_new(Runtime *runtime, Children **ret) {
+        Children *children = calloc(1, sizeof(Children));
+        int r;
+
+        if (!children)
+                return -ENOMEM;
+        r = orphans_new(runtime->reactor, children_know, children_run, children,
+                        &children->orphans);
+        if (r < 0) {
+                free(children);
+                return r;
         }
-        *ret = runtime->children;
+        children->runtime = runtime;
+        children->waiting_end = &children->waiting;
+        timer_init(&children->start_timer, runtime->scheduler, children_on_start, children);
+        *ret = children;
         return 0;
 }
 
@@ -381,6 +408,7 @@ static int strings_copy(StringList *list, char *const *strings) {
 int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_done, void *userdata,
                 Child **ret) {
         _cleanup_(child_freep) Child *child = calloc(1, sizeof(Child));
+        char mark[ORPHAN_MARK_SIZE];
         int r;
 
         if (!child)
@@ -390,11 +418,18 @@ int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_d
         child->errors.keep_max = CHILD_ERRORS_MAX;
         child->on_done = on_done;
         child->userdata = userdata;
-        r = children_get(runtime, &child->children);
-        if (r == 0)
-                r = strings_copy(&child->argv, command->argv);
+        if (!runtime->children) {
+                r = children_new(runtime, &runtime->children);
+                if (r < 0)
+                        return r;
+        }
+        child->children = runtime->children;
+        child->run = ++child->children->last_run;
+        r = strings_copy(&child->argv, command->argv);
         if (r == 0)
                 r = strings_copy(&child->environment, command->environment);
+        if (r == 0)
+                r = string_list_add(&child->environment, orphans_format_mark(mark, child->run));
         if (r == 0 && command->input)
                 r = child->input_fd = input_open(command->input);
         if (r < 0)
@@ -423,32 +458,22 @@ bool child_is_waiting(const Child *child) {
         return child->pid == 0;
 }
 
-/* The loop has ended: waits for the dead, but not for one that the kernel cannot kill just now. */
-static void children_reap(Children *children) {
+Children *children_free(Children *children) {
         uint64_t until_usec = now_monotonic_usec() + SHUTDOWN_WITHIN_MSEC * USEC_PER_MSEC;
 
-        for (Child *child = children->running; child; child = child->next)
-                child_signal(child);
-        for (Child *child = children->running; child; child = child->next) {
-                struct pollfd dead = { .fd = child->pid_fd, .events = POLLIN };
-                uint64_t now_usec = now_monotonic_usec();
-
-                (void) poll(&dead, 1,
-                            now_usec < until_usec ? (int) ((until_usec - now_usec) / USEC_PER_MSEC)
-                                                  : 0);
-                (void) waitid(P_PIDFD, (id_t) child->pid_fd, NULL, WEXITED | WNOHANG);
-        }
-}
-
-Children *children_free(Children *children) {
         if (!children)
                 return NULL;
         timer_disarm(&children->start_timer);
         while (children->waiting)
                 child_free(children->waiting);
-        children_reap(children);
+        for (Child *child = children->running; child; child = child->next)
+                child_signal(child);
         while (children->running)
                 child_free(children->running);
+        /* No longer known as ours, they are reaped there; but one in the kernel is not waited for.
+         */
+        orphans_end(children->orphans, until_usec);
+        orphans_free(children->orphans);
         free(children);
         return NULL;
 }

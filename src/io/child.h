@@ -14,7 +14,7 @@
 
 /*
  * More wait until one has ended. Far more than run at a time on a machine that is well: those that
- * hang until their deadlines must leave the others a turn. A start costs the loop about half a
+ * hang until their deadlines must leave the others a turn. A start costs the loop about a
  * millisecond, so there is one a round.
  */
 #define CHILDREN_MAX      256
@@ -27,7 +27,7 @@ typedef struct Child Child;
 /* What to run; borrowed until child_start() returns. */
 typedef struct ChildCommand {
         char *const *argv;        /* argv[0] is an absolute path */
-        char *const *environment; /* all of it, NULL-terminated; NULL: none */
+        char *const *environment; /* all of it but HEALTHD_RUN= (orphans.h); NULL: none */
         const char *input;        /* for its standard input, for secrets too; NULL: /dev/null */
         size_t output_max;        /* bytes of its standard output that are kept */
 } ChildCommand;
@@ -46,18 +46,17 @@ typedef struct ChildResult {
 
 /*
  * Called once, from the loop, never from inside child_start(), when the program itself has ended
- * and what it had written is read. Whatever it left behind in its process group is killed before;
- * what has its output open in another group is not waited for. The child is gone when this is
- * called; the result is valid during the call only.
+ * and what it had written is read. Whatever it left behind is killed, not waited for. The child is
+ * gone when this is called; the result is valid during the call only.
  */
 typedef void (*ChildHandler)(const ChildResult *result, void *userdata);
 
-/* Starts it in one of the next rounds of the loop, in turn. Returns 0 or -ENOMEM. */
+/* Starts it in one of the next rounds of the loop, in turn. Returns 0 or a negative errno. */
 int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_done, void *userdata,
                 Child **ret);
 /*
- * SIGKILL to its process group, at once; on_done is not called. It holds its place among the
- * CHILDREN_MAX until it is dead. Accepts NULL, returns NULL.
+ * SIGKILL to its process group, at once, and to what left the group; on_done is not called. It
+ * holds its place among the CHILDREN_MAX until it is dead. Accepts NULL, returns NULL.
  */
 Child *child_kill(Child *child);
 /* Whether it has not been started yet because CHILDREN_MAX others run. */

@@ -294,6 +294,9 @@ def test_environment_is_clean(daemon, directory):
                  notify=True, watchdog_usec=30_000_000)
     assert results(daemon, "plugin")["plugin"]["status"] == "healthy"
     lines = seen.read_text(encoding="utf-8").splitlines()
+    marks = [line for line in lines if line.startswith("HEALTHD_RUN=")]
+    assert len(marks) == 1
+    lines.remove(marks[0])
     assert sorted(lines[:-5]) == sorted([
         f"DB_PASSWORD={PASSWORD}", "LANG=de_DE.UTF-8", "WORDS=a  b='c'", "HOME=/", "PWD=/",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
@@ -334,6 +337,7 @@ trap '' TERM INT HUP
 echo $$ >>{pids}
 (trap '' TERM; echo grandchild; sleep 1000) &
 (sleep 1000 & sleep 1000) &
+setsid sh -c 'echo $$ >>{others}; trap "" TERM; sleep 1000 & sleep 1000' &
 while :; do sleep 1000; done
 """
 
@@ -357,7 +361,7 @@ def members(groups):
 @needs_root
 def test_150_stubborn_plugins(daemon, directory):
     pids = directory / "pids"
-    plugin = write_plugin(directory, "stubborn", STUBBORN.format(pids=pids))
+    plugin = write_plugin(directory, "stubborn", STUBBORN.format(pids=pids, others=directory / "others"))
     common = COMMON.replace("30s", "10s")
     names = [f"stubborn{number}" for number in range(150)]
     for name in names:
@@ -369,7 +373,10 @@ def test_150_stubborn_plugins(daemon, directory):
         return pids.exists() and len(pids.read_text(encoding="utf-8").split()) == 150
     wait_until("150 plug-ins run", started, 60)
     groups = {int(word) for word in pids.read_text(encoding="utf-8").split()}
-    assert len(members(groups)) > 300
+    others = directory / "others"  # those that left the groups
+    wait_until("all left", lambda: len(others.read_text(encoding="utf-8").split()) == 150, 60)
+    groups |= {int(word) for word in others.read_text(encoding="utf-8").split()}
+    assert len(members(groups)) > 600
     checks = results(daemon, *names, timeout=60)
     for name in names:
         assert checks[name]["status"] == "unhealthy"
@@ -383,12 +390,13 @@ def test_150_stubborn_plugins(daemon, directory):
 
 def test_the_end_of_the_daemon_ends_them(daemon, directory):
     pids = directory / "pids"
-    plugin = write_plugin(directory, "stubborn", STUBBORN.format(pids=pids))
+    plugin = write_plugin(directory, "stubborn", STUBBORN.format(pids=pids, others=directory / "others"))
     for number in range(5):
         daemon.write_check(f"stubborn{number}", exec_check(plugin))
     daemon.start()
-    wait_until("they run", lambda: pids.exists() and len(pids.read_text().split()) == 5, 60)
-    groups = {int(word) for word in pids.read_text(encoding="utf-8").split()}
+    others = directory / "others"
+    wait_until("they run", lambda: others.exists() and len(others.read_text().split()) == 5, 60)
+    groups = {int(word) for word in (pids.read_text() + others.read_text()).split()}
     daemon.terminate()
     wait_until("all of them are gone, zombies too", lambda: not members(groups), 20)
 

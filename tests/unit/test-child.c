@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -36,8 +35,6 @@ typedef struct Ended {
 } Ended;
 
 static int set_up(void **state) {
-        /* Whom a program leaves behind becomes ours: so a test can see that it ended. */
-        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
         return runtime_new((Runtime **) state);
 }
 
@@ -98,14 +95,12 @@ static void run_shell(Runtime *runtime, const char *script, Ended *ended) {
         assert_true(run_until(runtime, &ended->n, 1));
 }
 
-/* Reaps what ended of our own and adopted children. Whether the process group is empty by then. */
-static bool group_is_gone(pid_t group) {
+/* Turns the loop until nothing is left of a process group, not even zombies. */
+static bool group_is_gone(Runtime *runtime, pid_t group) {
         for (unsigned i = 0; i < 1000; i++) {
-                while (waitpid(-group, NULL, WNOHANG) > 0)
-                        ;
                 if (kill(-group, 0) < 0 && errno == ESRCH)
                         return true;
-                usleep(10000);
+                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         }
         return false;
 }
@@ -240,20 +235,41 @@ static void test_leftover_in_the_group(void **state) {
         run_shell(runtime, "sleep 1000 & yes >/dev/null & echo $$", &ended);
         assert_int_equal(ended.result.exit_status, 0);
         assert_true(atoi(ended.output) > 1);
-        assert_true(group_is_gone(atoi(ended.output)));
+        assert_true(group_is_gone(runtime, atoi(ended.output)));
 }
 
 static void test_leftover_elsewhere(void **state) {
         Runtime *runtime = *state;
         Ended ended;
-        pid_t left;
 
         /* It even goes on writing: what is there at the end of the program is all that counts. */
         run_shell(runtime, "setsid sh -c 'echo $$; exec yes' & sleep 0.3", &ended);
         assert_int_equal(ended.result.exit_status, 0);
-        left = atoi(ended.output);
-        assert_true(left > 1);
-        (void) kill(left, SIGKILL);
+        assert_true(atoi(ended.output) > 1);
+        assert_true(group_is_gone(runtime, atoi(ended.output)));
+
+        /* One behind the other: each is ours only when the one before has died. */
+        run_shell(runtime,
+                  "setsid sh -c \"setsid sh -c 'echo \\$\\$; sleep 1000; :' & sleep 1000\" & "
+                  "sleep 0.3",
+                  &ended);
+        assert_true(atoi(ended.output) > 1);
+        assert_true(group_is_gone(runtime, atoi(ended.output)));
+}
+
+/* What left a program's group may live as long as the program. */
+static void test_background_of_one_that_runs(void **state) {
+        Runtime *runtime = *state;
+        Ended ended = {}, other = {};
+
+        start_shell(runtime, "(setsid sh -c 'echo early; sleep 0.4; echo late' &); sleep 0.8",
+                    &ended);
+        for (unsigned i = 1; i <= 3; i++) {
+                start_shell(runtime, "sleep 0.1", &other);
+                assert_true(run_until(runtime, &other.n, i));
+        }
+        assert_true(run_until(runtime, &ended.n, 1));
+        assert_string_equal(ended.output, "early\nlate\n");
 }
 
 static void test_kill(void **state) {
@@ -274,10 +290,7 @@ static void test_kill(void **state) {
         assert_true(WIFSTOPPED(status));
         assert_false(child_is_waiting(child));
         assert_null(child_kill(child));
-        /* The loop reaps its own child; the others became ours by prctl(). */
-        for (unsigned i = 0; i < 1000 && kill(group, 0) == 0; i++)
-                assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
-        assert_true(group_is_gone(group));
+        assert_true(group_is_gone(runtime, group));
         assert_int_equal(ended.n, 0);
         assert_null(child_kill(NULL));
 }
@@ -338,7 +351,7 @@ static void test_free_while_running(void **state) {
         pid_t group = 0;
         int status;
 
-        start_shell(*state, "sleep 1000 & kill -STOP $$", &ended);
+        start_shell(*state, "sleep 1000 & setsid sleep 1000 & kill -STOP $$", &ended);
         while (group <= 0) {
                 Runtime *runtime = *state;
                 assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
@@ -346,10 +359,9 @@ static void test_free_while_running(void **state) {
         }
         start_shell(*state, "exec sleep 1000", &ended);
         *state = runtime_free(*state);
-        /* Its own child is no zombie; the grandchild was killed. */
-        assert_int_equal(waitpid(group, NULL, 0), -1);
+        /* Neither children nor what they left, alive or as zombies. */
+        assert_int_equal(waitpid(-1, NULL, 0), -1);
         assert_int_equal(errno, ECHILD);
-        assert_true(group_is_gone(group));
         assert_int_equal(ended.n, 0);
 }
 
@@ -390,6 +402,7 @@ int main(void) {
                 LOOP_TEST(test_output_is_capped),
                 LOOP_TEST(test_leftover_in_the_group),
                 LOOP_TEST(test_leftover_elsewhere),
+                LOOP_TEST(test_background_of_one_that_runs),
                 LOOP_TEST(test_kill),
                 LOOP_TEST(test_turns),
                 LOOP_TEST(test_kill_and_start_in_handler),

@@ -106,18 +106,16 @@ static void test_all_values(void **state) {
 }
 
 static void test_label_is_cut(void **state) {
-        char buffer[400] = "";
+        char buffer[400];
         const char *text = buffer;
         PerformanceValue value;
 
         (void) state;
         /* 126 letters, and one of two bytes that does not fit any more. */
-        memset(buffer, 'x', 126);
-        strcat(buffer, "\xc3\xb6y=1");
+        snprintf(buffer, sizeof(buffer), "%0126d\xc3\xb6y=1", 0);
         assert_true(performance_next(&text, &value));
         assert_int_equal(strlen(value.label), 126);
-        memset(buffer, 'y', 300);
-        strcpy(buffer + 300, "=2");
+        snprintf(buffer, sizeof(buffer), "%0300d=2", 0);
         text = buffer;
         assert_true(performance_next(&text, &value));
         assert_int_equal(strlen(value.label), PERFORMANCE_LABEL_MAX);
