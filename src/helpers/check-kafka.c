@@ -217,10 +217,11 @@ static int ask_for_committed(KafkaCheck *check, rd_kafka_topic_partition_list_t 
                 any = any || list->elems[i].offset >= 0;
         if (any)
                 return 0;
-        return helper_fail(&check->answer,
+        (void) helper_fail(&check->answer,
                            "kafka://%s: the group \"%s\" has never committed anything in the topic "
                            "\"%s\": check Group= (kafka-consumer-groups.sh --list)",
                            check->settings.address, check->settings.group, check->settings.queue);
+        return -EIO;
 }
 
 /* which: RD_KAFKA_OFFSET_BEGINNING or _END, which are also the protocol's words for these times. */

@@ -2,7 +2,8 @@
 """
 Type=queue with Backend=kafka. Debian has no Kafka: what runs here are the mock brokers of
 librdkafka in a process of their own. They speak the protocol over TCP and answer with the errors
-they are told to, but they are no Kafka: log-in (SASL), TLS and the broker's own ACLs never ran.
+they are told to, but they are no Kafka: log-in (SASL), TLS and the broker's own ACLs never ran. Where
+there is a Kafka, HEALTHD_TEST_KAFKA="HOST:PORT TOPIC GROUP" has the last test ask it.
 """
 
 import os
@@ -123,3 +124,15 @@ def test_the_configuration(daemon):
                  "user.check:14: Password= needs Username=",
                  "mechanism.check:14: Mechanism= needs Username= and Password="):
         assert text in verified.stderr, verified.stderr
+
+
+def test_a_real_kafka(daemon):
+    """Of what is there, only that it can be measured."""
+    if "HEALTHD_TEST_KAFKA" not in os.environ:
+        pytest.skip("no Kafka in Debian: log-in, TLS and ACLs of a real broker were not tried; set "
+                    "HEALTHD_TEST_KAFKA='HOST:PORT TOPIC GROUP' to try one")
+    address, topic, group = os.environ["HEALTHD_TEST_KAFKA"].split()
+    daemon.write_check("queue", COMMON + section(address, queue=topic, group=group))
+    daemon.start()
+    details = daemon.wait_status("queue", "healthy", 30)["details"]
+    assert details["connected"] is True and details["lag"] >= 0 and details["partitions"] > 0
