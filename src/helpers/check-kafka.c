@@ -69,9 +69,10 @@ static int fail(KafkaCheck *check, rd_kafka_resp_err_t error, const char *stage)
         for (size_t i = 0; !hint && i < ELEMENTS(hints); i++)
                 if (hints[i].error == error)
                         hint = hints[i].hint;
-        return helper_fail(&check->answer, "kafka://%s: while %s: %s%s%s%s",
+        (void) helper_fail(&check->answer, "kafka://%s: while %s: %s%s%s%s",
                            check->settings.address, stage, text, hint ? " (" : "", hint ? hint : "",
                            hint ? ")" : "");
+        return -EIO;
 }
 
 static void kafka_on_error(rd_kafka_t *client, int error, const char *reason, void *userdata) {
@@ -182,14 +183,16 @@ static int ask_for_topic(KafkaCheck *check, KafkaMetadata **ret) {
 static int list_partitions(KafkaCheck *check, KafkaMetadata *metadata,
                            rd_kafka_topic_partition_list_t **ret) {
         const struct rd_kafka_metadata_topic *topic = &metadata->topics[0];
+        rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 
-        if (metadata->topic_cnt != 1 || topic->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-            topic->partition_cnt == 0)
-                return fail(check,
-                            metadata->topic_cnt == 1 && topic->err != RD_KAFKA_RESP_ERR_NO_ERROR
-                                            ? topic->err
-                                            : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
-                            "asking for the topic");
+        if (metadata->topic_cnt == 1 && topic->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+                error = topic->err;
+        else if (metadata->topic_cnt == 1 && topic->partition_cnt > 0)
+                error = RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                (void) fail(check, error, "asking for the topic");
+                return -EIO;
+        }
         *ret = rd_kafka_topic_partition_list_new(topic->partition_cnt);
         for (int i = 0; i < topic->partition_cnt; i++)
                 (void) rd_kafka_topic_partition_list_add(*ret, check->settings.queue,
