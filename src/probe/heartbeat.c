@@ -75,7 +75,7 @@ static int find_user(const char *name, uid_t *ret) {
         file = fopen(PASSWD_PATH, "re");
         if (!file)
                 return -errno;
-        while ((entry = fgetpwent(file))) /* NOLINT(concurrency-mt-unsafe) */
+        while ((entry = fgetpwent(file)))
                 if (string_equal(entry->pw_name, name)) {
                         *ret = entry->pw_uid;
                         return 0;

@@ -77,8 +77,7 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
                                       "POST\"}" },
         [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
                               "{\"detail\":\"exclude= takes one word: silenced\"}" },
-        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST,
-                             "{\"detail\":\"recent= takes one word: yes\"}" },
+        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST, "{\"detail\":\"recent= takes one word: yes\"}" },
         [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
                               "{\"detail\":\"this is for local readers; Details= in "
                               "healthd.conf says for whom\"}" },

@@ -47,8 +47,8 @@ static unsigned status_to_http(Status status) {
 }
 
 /*
- * The view as it is asked for: without the checks of whose failures nobody is to be told, or not. Valid
- * as long as the view; *ret_items is to be freed.
+ * The view as it is asked for: without the checks of whose failures nobody is to be told, or not.
+ * Valid as long as the view; *ret_items is to be freed.
  */
 static int view_for(const HealthView *view, const Asked *asked, HealthView *ret,
                     Check ***ret_items) {

@@ -79,6 +79,7 @@ def test_counters_grow(watched):
     assert value(found, "healthd_http_requests_total", endpoint="/health/live", code="200") == 5
     assert value(found, "healthd_http_requests_total", endpoint="other", code="404") == 1
     assert value(found, "healthd_http_request_duration_seconds_count") >= 6
+    assert value(found, "healthd_check_start_delay_seconds_count") >= 1
 
 
 def test_promtool_has_nothing_to_say(watched):
