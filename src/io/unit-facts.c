@@ -270,3 +270,22 @@ int unit_entry_explain(const UnitEntry *entry, char **ret_problem) {
                                      entry->name);
         return 0;
 }
+
+const char *unit_signal_read_state(sd_bus_message *signal) {
+        const char *name, *type, *state = NULL;
+
+        if (sd_bus_message_skip(signal, "s") < 0 ||
+            sd_bus_message_enter_container(signal, 'a', "{sv}") < 0)
+                return NULL;
+        while (sd_bus_message_enter_container(signal, 'e', "sv") > 0) {
+                if (sd_bus_message_read(signal, "s", &name) < 0 ||
+                    sd_bus_message_peek_type(signal, NULL, &type) < 0)
+                        return NULL;
+                if (string_equal(name, "ActiveState") && string_equal(type, "s"))
+                        return sd_bus_message_read(signal, "v", "s", &state) < 0 ? NULL : state;
+                if (sd_bus_message_skip(signal, "v") < 0 ||
+                    sd_bus_message_exit_container(signal) < 0)
+                        return NULL;
+        }
+        return NULL;
+}

@@ -72,3 +72,6 @@ int unit_list_enter(sd_bus_message *reply);
 int unit_list_next(sd_bus_message *reply, UnitEntry *ret);
 /* The same for one that nobody asked for by its name. */
 int unit_entry_explain(const UnitEntry *entry, char **ret_problem);
+
+/* The new ActiveState of a PropertiesChanged signal, borrowed; NULL if that did not change. */
+const char *unit_signal_read_state(sd_bus_message *signal);
