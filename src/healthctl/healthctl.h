@@ -29,6 +29,7 @@ typedef struct Healthctl {
         const char *duration;  /* --for= */
         const char *reason;
         bool start, finish; /* of a job that calls in */
+        bool dry_run, restart; /* of what is adopted */
         int exit_status;    /* -1: none given */
 
         Terminal terminal;
@@ -54,6 +55,8 @@ void healthctl_done(Healthctl *ctl);
  * The verbs. arguments is what follows the verb, ended by NULL, its number checked. Each returns
  * the exit status, or a negative errno, then with ctl->error if there is more to say.
  */
+int verb_abandon(Healthctl *ctl, char **arguments);
+int verb_adopt(Healthctl *ctl, char **arguments);
 int verb_beat(Healthctl *ctl, char **arguments);
 int verb_cat(Healthctl *ctl, char **arguments);
 int verb_check(Healthctl *ctl, char **arguments);

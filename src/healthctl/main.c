@@ -45,6 +45,8 @@ static const Verb verbs[] = {
         { "silence", 0, 1, verb_silence, EXIT_FAILURE },
         { "unsilence", 1, 1, verb_unsilence, EXIT_FAILURE },
         { "reset-breaker", 1, UINT_MAX, verb_reset_breaker, EXIT_FAILURE },
+        { "adopt", 1, 1, verb_adopt, EXIT_FAILURE },
+        { "abandon", 1, 1, verb_abandon, EXIT_FAILURE },
         { "reload", 0, 0, verb_reload, EXIT_FAILURE },
         { "verify", 0, 0, verb_verify, EXIT_FAILURE },
         { "cat", 0, UINT_MAX, verb_cat, EXIT_FAILURE },
@@ -70,6 +72,8 @@ static int verb_help(Healthctl *ctl, char **arguments) {
                      "them\n"
                      "  unsilence CHECK|GLOB|ID   End a silence\n"
                      "  reset-breaker CHECK       Its server is back: close the breaker, run it\n"
+                     "  adopt UNIT, abandon UNIT  Let the guard act on a service; --restart "
+                     "--dry-run\n"
                      "  reload, verify            Read the configuration again; only check it\n"
                      "  cat [CHECK...]            The merged configuration, without secrets\n\n"
                      "     --socket=PATH          Ask here instead of " DEFAULT_SOCKET "\n"
@@ -153,6 +157,8 @@ enum {
         ARG_FINISH,
         ARG_EXIT_STATUS,
         ARG_NAGIOS,
+        ARG_DRY_RUN,
+        ARG_RESTART,
 };
 
 static const struct option long_options[] = {
@@ -173,6 +179,8 @@ static const struct option long_options[] = {
         { "finish", no_argument, NULL, ARG_FINISH },
         { "exit-status", required_argument, NULL, ARG_EXIT_STATUS },
         { "nagios", no_argument, NULL, ARG_NAGIOS },
+        { "dry-run", no_argument, NULL, ARG_DRY_RUN },
+        { "restart", no_argument, NULL, ARG_RESTART },
         {},
 };
 
@@ -247,6 +255,12 @@ static int parse_option(Healthctl *ctl, CommandLine *line, int c, const char *ar
                 return 0;
         case ARG_EXIT_STATUS:
                 return parse_exit_status(ctl, argument);
+        case ARG_DRY_RUN:
+                ctl->dry_run = true;
+                return 0;
+        case ARG_RESTART:
+                ctl->restart = true;
+                return 0;
         case ARG_NAGIOS:
                 return 0; /* the only format of check */
         default:

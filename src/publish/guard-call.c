@@ -3,6 +3,7 @@
 #include "publish/guard-call.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -97,6 +98,16 @@ int guard_send(const char *unit, const char *action, const char *reason) {
         _cleanup_close_ int fd = guard_open(unit, action, reason);
 
         return fd < 0 ? fd : 0;
+}
+
+int guard_send_and_wait(const char *unit, const char *action, const char *reason) {
+        _cleanup_close_ int fd = guard_open(unit, action, reason);
+        struct pollfd answered = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0)
+                return fd;
+        (void) poll(&answered, 1, PATIENCE_USEC / USEC_PER_MSEC);
+        return 0;
 }
 
 int guard_call_start(GuardCall *call, Runtime *runtime, const char *unit, const char *action,

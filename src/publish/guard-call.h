@@ -34,5 +34,7 @@ int guard_call_start(GuardCall *call, Runtime *runtime, const char *unit, const 
                      const char *reason, GuardReplyHandler on_reply, void *userdata);
 /* The same without waiting for what comes of it. Returns 0 or a negative errno. */
 int guard_send(const char *unit, const char *action, const char *reason);
+/* The same for programs that may wait: returns when it was answered, or does not seem to be. */
+int guard_send_and_wait(const char *unit, const char *action, const char *reason);
 /* on_reply is not called any more; the request may be carried out all the same. */
 void guard_call_cancel(GuardCall *call);

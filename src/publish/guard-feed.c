@@ -217,7 +217,7 @@ void guard_feed_disarm_left(const char *directory) {
         while (entries && (entry = readdir(entries))) {
                 if (*entry->d_name == '.')
                         continue;
-                (void) guard_send(entry->d_name, "disarm", "healthd has ended");
+                (void) guard_send_and_wait(entry->d_name, "disarm", "healthd has ended");
                 (void) unlinkat(dirfd(entries), entry->d_name, 0);
         }
         if (entries)

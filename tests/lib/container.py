@@ -24,7 +24,8 @@ from process import children, end_process, kill_tree, process_tree, wait_until
 
 # What the tests start in the container; the libraries healthd links with are found by ldd.
 PACKAGES = [
-    "curl", "dbus", "nginx-light", "postgresql", "redis-server", "systemd", "systemd-sysv",
+    "curl", "dbus", "nginx-light", "polkitd", "postgresql", "redis-server", "systemd",
+    "systemd-sysv",
 ]
 # These start with the machine otherwise; tests start them when they want them.
 SERVICES = ["nginx.service", "postgresql.service", "redis-server.service"]

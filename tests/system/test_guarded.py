@@ -10,7 +10,6 @@ import pytest
 from process import wait_until
 
 SERVICE = "healthd.service"
-DROP_IN = "[Service]\nNotifyAccess=main\nX-HealthdGuard=yes\n"
 REDIS = "redis-server.service"
 FAST = "[Check]\nType=redis\nInterval=500ms\nTimeout=300ms\nRetryInterval=100ms\nFailAfter=3\n" \
        "PassAfter=1\nBreakerAfter=0\nWatchdog=no\nGuards={unit}\n{keys}" \
@@ -19,9 +18,8 @@ FAST = "[Check]\nType=redis\nInterval=500ms\nTimeout=300ms\nRetryInterval=100ms\
 SOON = "GuardCooldown=10s\nGuardGrace=0\n"
 
 
-def opt_in(machine, unit):
-    machine.write_file(f"/etc/systemd/system/{unit}.d/50-healthd.conf", DROP_IN)
-    machine.enter("systemctl", "daemon-reload")
+def opt_in(machine, unit, *options):
+    return machine.enter("healthctl", "adopt", *options, unit).stdout
 
 
 def guard(machine, keys=SOON, unit=REDIS, port=6379, **options):
@@ -54,8 +52,8 @@ def stop_process(machine, unit=REDIS):
 
 @pytest.fixture(scope="module", autouse=True)
 def adopted(machine):
-    opt_in(machine, REDIS)
     machine.enter("systemctl", "start", "healthd-guard.socket", REDIS)
+    opt_in(machine, REDIS)
 
 
 @pytest.fixture(autouse=True)
@@ -142,11 +140,11 @@ def test_silenced_blocked_and_faulty_checks_guard_nothing(machine):
 
 def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
     """Nobody listens on the port, whatever is done; and a restart of healthd forgets nothing."""
-    opt_in(machine, "lost.service")
     machine.write_file("/etc/systemd/system/lost.service",
                        "[Service]\nExecStart=/bin/sleep 1h\nRestart=on-watchdog\n"
                        "RestartSec=100ms\n")
     machine.enter("systemctl", "daemon-reload")
+    opt_in(machine, "lost.service")
     machine.enter("systemctl", "start", "lost.service")
     time.sleep(10)
     since = now(machine)
@@ -168,11 +166,12 @@ def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
 def test_healthd_killed_again_and_again_hurts_nobody(machine):
     units = [f"many{number}.service" for number in range(5)]
     for number, unit in enumerate(units):
-        opt_in(machine, unit)
         machine.write_file(f"/etc/systemd/system/{unit}",
                            f"[Service]\nExecStart=/usr/bin/redis-server --port {7100 + number} "
                            "--save ''\nRestart=always\n")
     machine.enter("systemctl", "daemon-reload")
+    for unit in units:
+        opt_in(machine, unit)
     machine.enter("systemctl", "start", *units)
     machine.configure({
         f"many{number}": FAST.format(unit=unit, port=7100 + number,
@@ -203,3 +202,48 @@ def test_feeding_is_refused_where_a_restart_of_healthd_takes_too_long(machine):
     guard(machine, SOON + "GuardMode=feed\n", service="WatchdogSec=90s\n")
     wait_text(machine, SERVICE, since, "GuardMode=feed is refused: three times WatchdogSec=")
     assert machine.properties(REDIS)["WatchdogUSec"] == "0"
+
+
+def test_restarting_gracefully(machine):
+    assert "50-healthd-redis-server.service.rules" in opt_in(machine, REDIS, "--restart")
+    machine.enter("systemctl", "restart", "polkit.service")
+    guard(machine, SOON + "GuardMode=restart\n", port=6379)
+    begin = now(machine)
+    before = machine.properties(REDIS)["MainPID"]
+    # It answers nobody, and still ends when it is told to.
+    machine.enter("redis-cli", "CONFIG", "SET", "requirepass", "changed")
+    wait_text(machine, SERVICE, begin, f"{REDIS} is restarted: sessions unhealthy: ")
+    machine.wait_status("sessions", "healthy")
+    assert machine.properties(REDIS)["MainPID"] != before
+    assert not [line for line in texts(machine, REDIS, begin) if "Watchdog" in line]
+
+
+def test_adopting_and_abandoning(machine):
+    drop_in = "/etc/systemd/system/nginx.service.d/50-healthd.conf"
+    said = opt_in(machine, "nginx.service", "--dry-run")
+    assert f"Would write {drop_in}" in said and "X-HealthdGuard=yes" in said
+    assert machine.enter("test", "-e", drop_in, check=False).returncode
+    said = opt_in(machine, "nginx.service")
+    assert f"Wrote {drop_in}" in said and "Reloaded systemd" in said
+    assert "nginx.service has Restart=no: it stays down" in said
+    assert "Guards=nginx.service" in said
+    assert machine.properties("nginx.service")["NotifyAccess"] == "main"
+    said = opt_in(machine, "nginx.service")
+    assert f"{drop_in} is there already." in said and "Reloaded" not in said
+    said = machine.enter("healthctl", "abandon", "nginx.service").stdout
+    assert f"Removed {drop_in}" in said and "Reloaded systemd" in said
+    assert machine.properties("nginx.service")["NotifyAccess"] == "none"
+    said = machine.enter("healthctl", "abandon", "nginx.service").stdout
+    assert said == "nginx.service was not adopted.\n"
+
+
+@pytest.mark.parametrize("unit, why", [
+    ("nginx", "write the full name of a service"),
+    ("../x.service", "write the full name of a service"),
+    ("nobody.service", "systemd has no such unit (not-found)"),
+    ("healthd.service", "healthd does not guard itself"),
+    ("systemd-tmpfiles-setup.service", "Type=oneshot: it has no main process"),
+])
+def test_what_cannot_be_adopted(machine, unit, why):
+    done = machine.enter("healthctl", "adopt", unit, check=False)
+    assert done.returncode == 1 and why in done.stderr
