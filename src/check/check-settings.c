@@ -3,7 +3,6 @@
 #include "check/check-settings.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +17,6 @@
 #define DEFAULT_BREAKER_AFTER       5
 #define DEFAULT_BREAKER_RESET_USEC  (30 * USEC_PER_SEC)
 #define DEFAULT_BREAKER_MAX_USEC    (10 * USEC_PER_MIN)
-#define PROBLEMS_SHOWN              3
 
 static const ConfigRange interval_range = { 100 * USEC_PER_MSEC, 366 * USEC_PER_DAY };
 static const ConfigRange timeout_range = { 10 * USEC_PER_MSEC, USEC_PER_HOUR };
@@ -116,72 +114,6 @@ void check_settings_done(CheckSettings *settings) {
         *settings = (CheckSettings){};
 }
 
-/* Where the file itself stands, for what is wrong with it as a whole. */
-static const char *check_file_path(const ConfigFile *file) {
-        return file->paths ? file->paths[0] : file->name;
-}
-
-/* The types that this build has. Returns 0 or -ENOMEM. */
-static int list_types(const ProbeTypeRow *types, StringList *ret) {
-        _cleanup_(string_list_freep) StringList names = NULL;
-        int r = 0;
-
-        for (; types->name && r >= 0; types++)
-                if (types->type)
-                        r = string_list_add(&names, types->name);
-        if (r >= 0)
-                *ret = TAKE_PTR(names);
-        return r;
-}
-
-static void report_unknown_type(const ConfigFile *file, const ConfigEntry *entry,
-                                char *const *names, ConfigProblems *problems) {
-        _cleanup_(text_buffer_done) TextBuffer known = {};
-        const char *nearest;
-
-        for (size_t i = 0; names && names[i]; i++)
-                text_buffer_printf(&known, " %s", names[i]);
-        if (!entry) {
-                config_problems_add(problems, check_file_path(file), 0,
-                                    "Type= is missing in [Check]; the types are:%s",
-                                    known.text ? known.text : "");
-                return;
-        }
-        nearest = names ? string_nearest(entry->value, (const char *const *) names) : NULL;
-        config_problems_add(problems, entry->file, entry->line,
-                            "Type=%s: unknown type%s%s%s; the types are:%s", entry->value,
-                            nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                            nearest ? "\"?" : "", known.text ? known.text : "");
-}
-
-/*
- * The type by Type=, or NULL with a problem that says why there is none. Returns 0 or -ENOMEM.
- */
-static int check_find_type(const ConfigFile *file, const ProbeTypeRow *types,
-                           ConfigProblems *problems, const ProbeType **ret) {
-        const ConfigEntry *entry = config_file_find(file, "Check", "Type");
-        _cleanup_(string_list_freep) StringList names = NULL;
-        const ProbeTypeRow *row = types;
-        int r;
-
-        while (entry && row->name && !string_equal(row->name, entry->value))
-                row++;
-        *ret = entry ? row->type : NULL;
-        if (*ret)
-                return 0;
-        if (entry && row->name) {
-                config_problems_add(problems, entry->file, entry->line,
-                                    "this healthd was built without Type=%s (library %s); install "
-                                    "one that has it, or build it with that library",
-                                    row->name, row->needs);
-                return 0;
-        }
-        r = list_types(types, &names);
-        if (r >= 0)
-                report_unknown_type(file, entry, names, problems);
-        return r;
-}
-
 /* The instance and the conditions a check of this type starts with. */
 static int check_settings_add_default(CheckSettings *settings, const char *condition) {
         _cleanup_free_ char *why = NULL;
@@ -215,26 +147,14 @@ static int check_settings_set_type(CheckSettings *settings, const ProbeType *typ
 
 static int check_settings_apply(CheckSettings *settings, const ConfigFile *file,
                                 ConfigContext *context) {
-        ConfigSection sections[] = {
-                { "Check", check_keys, settings },
-                { settings->type ? settings->type->section : NULL,
-                  settings->type ? settings->type->keys : NULL, settings->instance },
-        };
-        _cleanup_free_ ConfigEntry *entries = NULL;
-        ConfigFile known = *file;
+        const ConfigSection common = { "Check", check_keys, settings };
+        ConfigSection of_type = { .target = settings->instance };
 
-        if (settings->type)
-                return config_apply(file, sections, 2, context);
-        /* Whose the other sections are is not known: judge [Check] alone. */
-        entries = calloc(file->n_entries + 1, sizeof(ConfigEntry));
-        if (!entries)
-                return -ENOMEM;
-        known.entries = entries;
-        known.n_entries = 0;
-        for (size_t i = 0; i < file->n_entries; i++)
-                if (string_equal(file->entries[i].section, "Check"))
-                        entries[known.n_entries++] = file->entries[i];
-        return config_apply(&known, sections, 1, context);
+        if (settings->type) {
+                of_type.name = settings->type->section;
+                of_type.keys = settings->type->keys;
+        }
+        return config_apply_type(file, &common, &of_type, context);
 }
 
 static int condition_list_add_names(const ConditionList *list, StringList *names) {
@@ -246,35 +166,6 @@ static int condition_list_add_names(const ConditionList *list, StringList *names
                         return r;
         }
         return 0;
-}
-
-int probe_setup_refuse(ProbeSetup *setup, const char *key, const char *format, ...) {
-        va_list arguments;
-        int r;
-
-        va_start(arguments, format);
-        r = string_vprintf(&setup->why, format, arguments);
-        va_end(arguments);
-        setup->key = key;
-        return r < 0 ? r : -EINVAL;
-}
-
-const char *const connection_mode_words[] = { "fresh", "persistent", NULL };
-
-/* What prepare() refused, at the line of the key at fault if it named one that is there. */
-static void report_refusal(const ConfigFile *file, const ProbeType *type, const ProbeSetup *setup,
-                           ConfigContext *context) {
-        const ConfigEntry *entry = NULL;
-
-        if (setup->key)
-                entry = config_file_find(file, type->section, setup->key);
-        /* What stands in for a credential need not make sense. */
-        if (context->placeholder_used && entry &&
-            string_after_prefix(entry->value, CREDENTIAL_PREFIX))
-                return;
-        config_problems_add(context->problems, entry ? entry->file : check_file_path(file),
-                            entry ? entry->line : 0, "%s",
-                            setup->why ? setup->why : "the settings do not fit together");
 }
 
 static int check_settings_prepare(CheckSettings *settings, const ConfigFile *file, Runtime *runtime,
@@ -298,70 +189,19 @@ static int check_settings_prepare(CheckSettings *settings, const ConfigFile *fil
         setup.condition_names = names;
         r = settings->type->prepare(settings->instance, &setup);
         if (r == -EINVAL) {
-                report_refusal(file, settings->type, &setup, context);
+                config_report_refusal(file, settings->type->section, &setup, context);
                 r = 0;
         }
         free(setup.why);
         return r;
 }
 
-static uint64_t check_settings_identity(const CheckSettings *settings, const ConfigFile *file) {
-        uint64_t hash = HASH_START;
-
-        for (size_t i = 0; i < file->n_entries; i++) {
-                hash = hash_add_string(hash, file->entries[i].section);
-                hash = hash_add_string(hash, file->entries[i].key);
-                hash = hash_add_string(hash, file->entries[i].value);
-        }
-        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
-                hash = hash_add_string(hash, settings->secrets[i]);
-        return hash;
-}
-
-/* Adds the mistakes from one on to the text, as long as there is room for them. */
-static int problems_add_text(const ConfigProblems *problems, size_t from, size_t n,
-                             TextBuffer *text, size_t *n_shown) {
-        int r;
-
-        for (size_t i = from; i < from + n && *n_shown < PROBLEMS_SHOWN; i++) {
-                _cleanup_free_ char *line = NULL;
-                r = config_problem_format(&problems->items[i], &line);
-                if (r < 0)
-                        return r;
-                text_buffer_printf(text, "%s%s", (*n_shown)++ > 0 ? "; " : "", line);
-        }
-        return 0;
-}
-
-/*
- * The first mistakes as one text, for the endpoint and the journal: those of reading the file,
- * then those of applying it, which begin at first.
- */
-static int check_settings_set_problem(CheckSettings *settings, const ConfigFile *file,
-                                      const ConfigProblems *problems, size_t first) {
-        _cleanup_(text_buffer_done) TextBuffer text = {};
-        size_t n = file->n_problems + problems->n_items - first, n_shown = 0;
-        int r;
-
-        r = problems_add_text(problems, file->first_problem, file->n_problems, &text, &n_shown);
-        if (r < 0)
-                return r;
-        r = problems_add_text(problems, first, problems->n_items - first, &text, &n_shown);
-        if (r < 0)
-                return r;
-        if (n > PROBLEMS_SHOWN)
-                text_buffer_printf(&text, "; and %zu more (see healthd --verify)",
-                                   n - PROBLEMS_SHOWN);
-        return text_buffer_finish(&text, &settings->problem, NULL);
-}
-
 int check_settings_break(CheckSettings *settings, const ConfigProblems *problems, size_t first) {
-        static const ConfigFile none = {};
         int r;
 
         /* What was wrong before is the more urgent. */
         if (!settings->problem) {
-                r = check_settings_set_problem(settings, &none, problems, first);
+                r = config_problems_join(NULL, problems, first, &settings->problem);
                 if (r < 0)
                         return r;
         }
@@ -375,7 +215,7 @@ static uint64_t default_usec(uint64_t usec, uint64_t default_value, uint64_t mos
         return default_value < most ? default_value : most;
 }
 
-int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ProbeTypeRow *types,
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ConfigTypeRow *types,
                         Runtime *runtime, ConfigContext *context) {
         _cleanup_(check_settings_done) CheckSettings loaded = {
                 .interval_usec = DEFAULT_INTERVAL_USEC,
@@ -388,14 +228,14 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const P
                 .watchdog = true,
         };
         size_t first = context->problems->n_items;
-        const ProbeType *type;
+        const void *type;
         int r;
 
         guard_settings_init(&loaded.guard);
         loaded.name = strdup(file->name);
         if (!loaded.name)
                 return -ENOMEM;
-        r = check_find_type(file, types, context->problems, &type);
+        r = config_find_type(file, "Check", types, context->problems, &type);
         if (r < 0)
                 return r;
         if (type) {
@@ -425,9 +265,9 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const P
                 if (r < 0)
                         return r;
         }
-        loaded.identity = check_settings_identity(&loaded, file);
+        loaded.identity = config_file_identity(file, loaded.secrets);
         if (file->n_problems > 0 || context->problems->n_items > first) {
-                r = check_settings_set_problem(&loaded, file, context->problems, first);
+                r = config_problems_join(file, context->problems, first, &loaded.problem);
                 if (r < 0)
                         return r;
                 check_settings_drop_instance(&loaded);

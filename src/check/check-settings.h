@@ -7,7 +7,7 @@
 #include "check/condition.h"
 #include "check/guard-settings.h"
 #include "check/maintenance.h"
-#include "config/config-table.h"
+#include "config/config-type.h"
 
 typedef struct ProbeType ProbeType;
 typedef struct Runtime Runtime;
@@ -45,19 +45,12 @@ typedef struct CheckSettings {
         uint64_t identity;     /* equal for equal contents, secrets included */
 } CheckSettings;
 
-/* A check type that there is, whether this build has it or not. */
-typedef struct ProbeTypeRow {
-        const char *name;
-        const ProbeType *type; /* NULL: this build leaves it out */
-        const char *needs;     /* the libraries it is built with, for people */
-} ProbeTypeRow;
-
 /*
  * Reads one check file into settings. Every mistake goes to context->problems; a file with a
  * mistake still gives settings, without a type. types: all there are; ends with {}.
  * Returns 0 or -ENOMEM.
  */
-int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ProbeTypeRow *types,
+int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ConfigTypeRow *types,
                         Runtime *runtime, ConfigContext *context);
 /*
  * Makes it a broken check because of the problems from first on, found after it was loaded.

@@ -9,31 +9,13 @@
 #include <sys/types.h>
 
 #include "check/check.h"
-#include "config/config-table.h"
+#include "config/config-type.h"
 
 typedef struct ProbeType ProbeType;
 
 /* What prepare() may use and fill in. */
-typedef struct ProbeSetup {
-        Runtime *runtime;    /* NULL while only verifying */
-        StringList *secrets; /* prepare() adds what must never be shown (a password in a URL) */
-        StringList condition_names;   /* every detail the conditions ask for; borrowed */
-        const char *helper_directory; /* where the programs beside the daemon are; borrowed */
-        const char *key; /* with why: the key at fault, so that its line can be named; or NULL */
-        char *why;       /* set with -EINVAL: what is wrong and what to write instead */
-} ProbeSetup;
-
-/* For prepare(): sets setup->why and setup->key; returns -EINVAL, or -ENOMEM. */
-int probe_setup_refuse(ProbeSetup *setup, const char *key, const char *format, ...)
-                __attribute__((format(printf, 3, 4)));
-
-/* Connection=, for the types that can keep one. */
-typedef enum ConnectionMode {
-        CONNECTION_FRESH,
-        CONNECTION_PERSISTENT,
-} ConnectionMode;
-
-extern const char *const connection_mode_words[];
+typedef TypeSetup ProbeSetup;
+#define probe_setup_refuse type_setup_refuse
 
 /* { "BodyMatch", "body_match == no" } */
 typedef struct ProbeKeyCondition {

@@ -138,3 +138,26 @@ int config_parse_assignments(const ConfigKey *key, const char *value, void *fiel
         }
         return string_list_add(list, value);
 }
+
+static bool has_variable(char *const *environment, const char *assignment) {
+        size_t length = strcspn(assignment, "=") + 1;
+
+        for (; environment && *environment; environment++)
+                if (strncmp(*environment, assignment, length) == 0)
+                        return true;
+        return false;
+}
+
+int command_environment_complete(StringList *environment) {
+        static const char *const usual[] = {
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "LANG=C.UTF-8",
+                "HOME=/",
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTS(usual) && r >= 0; i++)
+                if (!has_variable(*environment, usual[i]))
+                        r = string_list_add(environment, usual[i]);
+        return r;
+}

@@ -17,3 +17,9 @@ int config_parse_command(const ConfigKey *key, const char *value, void *field, c
  * replaced. For keys with CONFIG_ASSIGNMENT.
  */
 int config_parse_assignments(const ConfigKey *key, const char *value, void *field, char **ret_why);
+
+/*
+ * Adds what every program gets (PATH, LANG, HOME) unless Environment= says otherwise. Returns 0 or
+ * -ENOMEM.
+ */
+int command_environment_complete(StringList *environment);

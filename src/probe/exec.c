@@ -24,13 +24,6 @@ typedef enum OutputFormat {
 
 static const char *const format_words[] = { "nagios", "json", NULL };
 
-/* All it gets, with Environment=, which may say otherwise. */
-static const char *const usual_environment[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "LANG=C.UTF-8",
-        "HOME=/",
-};
-
 typedef struct ExecProbe {
         StringList command;
         bool has_command;       /* there is one in the file, if only one that is refused */
@@ -205,31 +198,14 @@ static int exec_parse_command(const ConfigKey *key, const char *value, void *fie
         return config_parse_command(key, value, &probe->command, ret_why);
 }
 
-static bool has_variable(char *const *environment, const char *assignment) {
-        size_t length = strcspn(assignment, "=") + 1;
-
-        for (; environment && *environment; environment++)
-                if (strncmp(*environment, assignment, length) == 0)
-                        return true;
-        return false;
-}
-
 static int exec_prepare(void *instance, ProbeSetup *setup) {
         ExecProbe *probe = instance;
-        int r;
 
         if (!probe->has_command)
                 return probe_setup_refuse(setup, NULL,
                                           "Command= is missing in [Exec]; write for example "
                                           "Command=/usr/lib/nagios/plugins/check_load -w 8 -c 16");
-        for (size_t i = 0; i < ELEMENTS(usual_environment); i++) {
-                if (has_variable(probe->environment, usual_environment[i]))
-                        continue;
-                r = string_list_add(&probe->environment, usual_environment[i]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return command_environment_complete(&probe->environment);
 }
 
 static void exec_done(void *instance) {

@@ -15,7 +15,7 @@
 #include "io/certificate.h"
 #include "io/http-url.h"
 #include "io/json-pointer.h"
-#include "probe/http-keys.h"
+#include "config/http-keys.h"
 
 #define BODY_MAX       (1024 * 1024)
 #define MATCH_TEXT_MAX 256

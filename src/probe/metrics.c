@@ -13,7 +13,7 @@
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/http-url.h"
-#include "probe/http-keys.h"
+#include "config/http-keys.h"
 #include "probe/metric-names.h"
 #include "probe/metric-selector.h"
 

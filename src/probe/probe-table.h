@@ -5,4 +5,4 @@
 
 #include "check/probe.h"
 
-extern const ProbeTypeRow probe_types[];
+extern const ConfigTypeRow probe_types[];

@@ -440,7 +440,7 @@ static const ProbeType toy_type = {
         .prepare = toy_prepare,
         .done = toy_done,
 };
-static const ProbeTypeRow toy_types[] = {
+static const ConfigTypeRow toy_types[] = {
         { "lottery", NULL, "liblot" },
         { "toy", &toy_type, "" },
         {},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "probe/http-keys.h"
+#include "config/http-keys.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ int http_parse_header(const ConfigKey *key, const char *value, void *field, char
         return r < 0 ? r : -EINVAL;
 }
 
-static int http_prepare_login(HttpKeys *keys, ProbeSetup *setup) {
+static int http_prepare_login(HttpKeys *keys, TypeSetup *setup) {
         _cleanup_free_ char *username = NULL;
         char *password = NULL;
         int r;
@@ -37,7 +37,7 @@ static int http_prepare_login(HttpKeys *keys, ProbeSetup *setup) {
                 return r;
         if (keys->username || keys->password || keys->token) {
                 string_free_secret(password);
-                return probe_setup_refuse(setup, "URL",
+                return type_setup_refuse(setup, "URL",
                                           "URL= has a user name or password, and Username=, "
                                           "Password= or Token= too; give them once");
         }
@@ -87,7 +87,7 @@ static bool header_is_secret(const char *line, char *const *secrets) {
         return false;
 }
 
-static int http_prepare_headers(const HttpKeys *keys, ProbeSetup *setup) {
+static int http_prepare_headers(const HttpKeys *keys, TypeSetup *setup) {
         int r;
 
         for (size_t i = 0; keys->headers && keys->headers[i]; i++) {
@@ -101,11 +101,11 @@ static int http_prepare_headers(const HttpKeys *keys, ProbeSetup *setup) {
         return 0;
 }
 
-int http_keys_prepare(HttpKeys *keys, const char *example, ProbeSetup *setup) {
+int http_keys_prepare(HttpKeys *keys, const char *example, TypeSetup *setup) {
         int r;
 
         if (!keys->url)
-                return probe_setup_refuse(setup, NULL, "URL= is missing; write URL=%s", example);
+                return type_setup_refuse(setup, NULL, "URL= is missing; write URL=%s", example);
         setup->key = "URL";
         r = http_url_parse(keys->url, &setup->why, &keys->target);
         if (r >= 0)
@@ -115,12 +115,12 @@ int http_keys_prepare(HttpKeys *keys, const char *example, ProbeSetup *setup) {
         if (r < 0)
                 return r;
         if (keys->token && (keys->username || keys->password))
-                return probe_setup_refuse(setup, "Token",
+                return type_setup_refuse(setup, "Token",
                                           "Token= and Username= or Password= exclude each other");
         if (keys->password && !keys->username)
-                return probe_setup_refuse(setup, "Password", "Password= needs Username=");
+                return type_setup_refuse(setup, "Password", "Password= needs Username=");
         if (keys->key && !keys->certificate)
-                return probe_setup_refuse(setup, "Key", "Key= needs Certificate=");
+                return type_setup_refuse(setup, "Key", "Key= needs Certificate=");
         return 0;
 }
 

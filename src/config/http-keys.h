@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keys of every check type that asks an HTTP server: whom, as whom, and how. */
+/* The keys of every type of check or alert that asks an HTTP server: whom, as whom, and how. */
 
 #include <curl/curl.h>
 
-#include "check/probe.h"
+#include "config/config-type.h"
 #include "io/http-request.h"
 
 /* Embedded in the instance. Everything is owned, and what is secret is overwritten at the end. */
@@ -60,7 +60,7 @@ int http_parse_header(const ConfigKey *key, const char *value, void *field, char
  *
  * Return: 0, or -EINVAL or -ENOMEM as prepare() does.
  */
-int http_keys_prepare(HttpKeys *keys, const char *example, ProbeSetup *setup);
+int http_keys_prepare(HttpKeys *keys, const char *example, TypeSetup *setup);
 
 /* Sets what the keys say about a request, borrowed from them; the rest stays as it is. */
 void http_keys_apply(const HttpKeys *keys, HttpRequestSettings *settings);
