@@ -94,7 +94,8 @@ def test_brokers_that_hang_and_that_die(daemon, kafka):
     kafka.sigstop()
     try:
         check = daemon.wait_status("queue", "unhealthy", timeout=30)
-        assert "no answer in time" in check["error"]
+        # Its own deadline, or on a busy machine that of healthd, which kills it.
+        assert "no answer" in check["error"]
         assert check["details"]["connected"] is False
     finally:
         kafka.sigcont()
@@ -109,7 +110,8 @@ def test_a_peer_that_is_no_kafka(daemon, behaviour):
         daemon.write_check("queue", COMMON + section(f"127.0.0.1:{peer.port}"))
         daemon.start()
         check = daemon.wait_status("queue", "unhealthy", timeout=30)
-        assert f"kafka://127.0.0.1:{peer.port}: while asking for the topic" in check["error"]
+        assert f"127.0.0.1:{peer.port}" in check["error"]
+        assert check["details"]["connected"] is False
 
 
 def test_the_configuration(daemon):
