@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,6 +318,13 @@ int string_list_add_words(StringList *list, const char *words) {
 bool string_list_contains(char *const *list, const char *text) {
         for (; list && *list; list++)
                 if (strcmp(*list, text) == 0)
+                        return true;
+        return false;
+}
+
+bool string_list_matches(char *const *globs, const char *text) {
+        for (; globs && *globs; globs++)
+                if (fnmatch(*globs, text, 0) == 0)
                         return true;
         return false;
 }

@@ -76,6 +76,8 @@ typedef char **StringList;
 int string_list_add(StringList *list, const char *text);
 int string_list_add_words(StringList *list, const char *words);
 bool string_list_contains(char *const *list, const char *text);
+/* Whether text matches one of the list's globs, see fnmatch(3); an empty list matches nothing. */
+bool string_list_matches(char *const *globs, const char *text);
 size_t string_list_length(char *const *list);
 StringList string_list_free(StringList list);
 static inline void string_list_freep(StringList *list) {

@@ -3,7 +3,6 @@
 /* Type=system: the host's processors, memory, file systems, pressure, descriptors, processes. */
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -179,13 +178,6 @@ static bool mount_may_block(const Mount *mount) {
         return strncmp(mount->type, "fuse", 4) == 0;
 }
 
-static bool matches_any(char *const *patterns, const char *text) {
-        for (; patterns && *patterns; patterns++)
-                if (fnmatch(*patterns, text, 0) == 0)
-                        return true;
-        return false;
-}
-
 /* The kernel's and systemd's own trees hold no data; a read-only image is always full. */
 static bool mount_holds_data(const Mount *mount) {
         static const char *const trees[] = { "/dev", "/sys", "/proc", "/run/credentials", NULL };
@@ -201,10 +193,10 @@ static bool mount_holds_data(const Mount *mount) {
 
 /* Without Mounts=: what fills up. Overlays share the space of what they lie on. */
 static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
-        if (matches_any(probe->exclude, mount->point))
+        if (string_list_matches(probe->exclude, mount->point))
                 return false;
         if (probe->mounts)
-                return matches_any(probe->mounts, mount->point);
+                return string_list_matches(probe->mounts, mount->point);
         if (!mount_holds_data(mount))
                 return false;
         return strcmp(mount->type, "overlay") != 0 || strcmp(mount->point, "/") == 0;

@@ -2,7 +2,6 @@
 
 #include "probe/unit-names.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,13 +10,6 @@
 
 bool unit_name_is_glob(const char *text) {
         return strpbrk(text, "*?[");
-}
-
-bool unit_name_matches(char *const *globs, const char *name) {
-        for (; globs && *globs; globs++)
-                if (fnmatch(*globs, name, 0) == 0)
-                        return true;
-        return false;
 }
 
 bool unit_name_has_suffix(const char *name, const char *suffix) {

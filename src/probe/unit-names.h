@@ -7,8 +7,6 @@
 
 bool unit_name_is_glob(const char *text);
 bool unit_name_has_suffix(const char *name, const char *suffix);
-/* Whether one of the globs, of which there may be none, matches. */
-bool unit_name_matches(char *const *globs, const char *name);
 /*
  * Adds a name to the list, completed by the suffix: "orders" is orders.service, as for systemctl. A
  * glob stays as it is. Refuses what can be neither, at the given key. Returns 0, -EINVAL or

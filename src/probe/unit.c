@@ -231,7 +231,7 @@ static int unit_on_matching_entry(UnitProbe *probe, const UnitEntry *entry) {
         _cleanup_free_ char *problem = NULL;
         int r;
 
-        if (unit_name_matches(probe->ignore, entry->name))
+        if (string_list_matches(probe->ignore, entry->name))
                 return 0;
         r = unit_entry_explain(entry, &problem);
         if (r >= 0)
@@ -262,7 +262,7 @@ static int unit_read_failed(UnitProbe *probe, sd_bus_message *reply) {
 
 static int unit_on_timer_entry(UnitProbe *probe, const UnitEntry *entry) {
         if (!unit_name_has_suffix(entry->name, ".timer") ||
-            unit_name_matches(probe->ignore, entry->name))
+            string_list_matches(probe->ignore, entry->name))
                 return 0;
         if (string_list_length(probe->found_timers) >= TIMERS_MAX) {
                 probe->sample.truncated = true;
@@ -419,8 +419,8 @@ static void unit_on_signal(sd_bus_message *signal, void *userdata) {
         }
         if (string_equal(state, "failed") &&
             sd_bus_path_decode(sd_bus_message_get_path(signal), SYSTEMD_UNIT_PATH, &name) > 0 &&
-            !unit_name_matches(probe->ignore, name) &&
-            (probe->whole_host || unit_name_matches(probe->units, name)))
+            !string_list_matches(probe->ignore, name) &&
+            (probe->whole_host || string_list_matches(probe->units, name)))
                 check_run_soon(probe->check);
 }
 

@@ -330,6 +330,13 @@ static void test_string_list(void **state) {
         (void) state;
         assert_int_equal(string_list_length(list), 0);
         assert_false(string_list_contains(list, "a"));
+        assert_false(string_list_matches(list, "a"));
+        assert_int_equal(string_list_add(&list, "a b"), 0);
+        assert_false(string_list_matches(list, "a"));
+        assert_int_equal(string_list_add(&list, "x*[12]"), 0);
+        assert_true(string_list_matches(list, "x2") && string_list_matches(list, "a b"));
+        assert_false(string_list_matches(list, "x3"));
+        list = string_list_free(list);
         assert_int_equal(string_list_add(&list, "a b"), 0);
         assert_int_equal(string_list_add_words(&list, " c\td  e "), 0);
         assert_int_equal(string_list_add_words(&list, "  "), 0);
