@@ -94,8 +94,10 @@ static int find_failing(Healthctl *ctl, TextBuffer *failing) {
         r = healthctl_get(ctl, "/health/ready", &reply);
         if (r < 0)
                 return r;
-        cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(reply, "failing"))
-                        add_name(failing, cJSON_GetStringValue(name));
+        cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(reply, "failing")) {
+                if (cJSON_IsString(name))
+                        add_name(failing, name->valuestring);
+        }
         return 0;
 }
 

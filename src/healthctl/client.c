@@ -128,7 +128,7 @@ static int client_ask(Healthctl *ctl, const char *path, const char *posted, long
                       cJSON **ret) {
         _cleanup_(cJSON_Deletep) cJSON *json = NULL;
         _cleanup_free_ char *body = NULL;
-        size_t length;
+        size_t length = 0;
         int r;
 
         r = client_transfer(ctl, path, posted, ret_status, &body, &length);
@@ -212,7 +212,9 @@ int healthctl_fail_unknown(Healthctl *ctl, const cJSON *checks, const char *name
 
         if (!names || !shown)
                 return -ENOMEM;
-        cJSON_ArrayForEach(check, checks) names[i++] = check->string;
+        cJSON_ArrayForEach(check, checks) {
+                names[i++] = check->string;
+        }
         string_make_printable(shown);
         nearest = string_nearest(name, names);
         return healthctl_fail(ctl, -ENOENT, "There is no check \"%s\"%s%s%s \"healthctl list\" %s",
@@ -235,7 +237,7 @@ int healthctl_get_check(Healthctl *ctl, const char *name, cJSON **ret_reply,
         if (r < 0)
                 return r;
         *ret_check = cJSON_GetObjectItem(reply, "checks");
-        *ret_check = *ret_check ? (*ret_check)->child : NULL;
+        *ret_check = cJSON_IsObject(*ret_check) ? (*ret_check)->child : NULL;
         if (!cJSON_IsObject(*ret_check))
                 return healthctl_fail(ctl, -EBADMSG, "healthd's answer has no check in it.");
         *ret_reply = TAKE_PTR(reply);

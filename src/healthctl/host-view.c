@@ -12,6 +12,8 @@
 #include "healthctl/client.h"
 #include "healthctl/json.h"
 
+#define SECONDS_MAX 1e11 /* the year 5000: what is later is no time */
+
 void host_view_done(HostView *view) {
         cJSON_Delete(view->reply);
         free(view->checks);
@@ -68,15 +70,19 @@ static int checks_filter(Healthctl *ctl, cJSON *checks, char *const *patterns) {
 }
 
 int host_view_read(Healthctl *ctl, char *const *patterns, HostView *ret) {
-        _cleanup_(host_view_done) HostView view = {};
+        cJSON *reply;
+        int r;
+
+        r = healthctl_get(ctl, ctl->json == JSON_OFF ? "/health?recent=yes" : "/health", &reply);
+        return r < 0 ? r : host_view_parse(ctl, reply, patterns, ret);
+}
+
+int host_view_parse(Healthctl *ctl, cJSON *reply, char *const *patterns, HostView *ret) {
+        _cleanup_(host_view_done) HostView view = { .reply = reply };
         const cJSON *check;
         cJSON *checks;
         int r;
 
-        r = healthctl_get(ctl, ctl->json == JSON_OFF ? "/health?recent=yes" : "/health",
-                          &view.reply);
-        if (r < 0)
-                return r;
         checks = cJSON_GetObjectItemCaseSensitive(view.reply, "checks");
         if (!cJSON_IsObject(checks))
                 return healthctl_fail(ctl, -EBADMSG, "healthd's answer has no checks in it.");
@@ -123,7 +129,7 @@ void host_view_sort_by_urgency(HostView *view) {
 const char *format_since(char *buffer, size_t size, double then, double now) {
         double seconds = now - then;
 
-        if (then <= 0) {
+        if (then <= 0 || !(seconds < SECONDS_MAX)) {
                 (void) snprintf(buffer, size, "-");
                 return buffer;
         }
@@ -132,10 +138,10 @@ const char *format_since(char *buffer, size_t size, double then, double now) {
 }
 
 const char *format_time(char *buffer, size_t size, double then) {
-        time_t seconds = (time_t) then;
+        time_t seconds = then > 0 && then < SECONDS_MAX ? (time_t) then : 0;
         struct tm tm;
 
-        if (then <= 0 || !localtime_r(&seconds, &tm) ||
+        if (seconds == 0 || !localtime_r(&seconds, &tm) ||
             strftime(buffer, size, "%a %Y-%m-%d %H:%M:%S %Z", &tm) == 0)
                 (void) snprintf(buffer, size, "-");
         return buffer;

@@ -38,6 +38,8 @@ typedef struct HostView {
  * negative errno, with ctl->error.
  */
 int host_view_read(Healthctl *ctl, char *const *patterns, HostView *ret);
+/* The same from an answer that is there already; takes it over. */
+int host_view_parse(Healthctl *ctl, cJSON *reply, char *const *patterns, HostView *ret);
 void host_view_done(HostView *view);
 void check_view_read(const cJSON *json, CheckView *ret);
 

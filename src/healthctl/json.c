@@ -57,11 +57,15 @@ static void json_write(JsonWriter *json, const char *name, const cJSON *item) {
 
         if (cJSON_IsObject(item)) {
                 json_object_begin(json, name);
-                cJSON_ArrayForEach(child, item) json_write(json, child->string, child);
+                cJSON_ArrayForEach(child, item) {
+                        json_write(json, child->string, child);
+                }
                 json_object_end(json);
         } else if (cJSON_IsArray(item)) {
                 json_array_begin(json, name);
-                cJSON_ArrayForEach(child, item) json_write(json, NULL, child);
+                cJSON_ArrayForEach(child, item) {
+                        json_write(json, NULL, child);
+                }
                 json_array_end(json);
         } else if (cJSON_IsString(item))
                 json_add_string(json, name, item->valuestring);

@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <limits.h>
 #include <locale.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,28 +87,6 @@ static int verb_version(Healthctl *ctl, char **arguments) {
         (void) arguments;
         (void) fputs("healthctl " HEALTHD_VERSION "\n", ctl->terminal.out);
         return 0;
-}
-
-int healthctl_fail(Healthctl *ctl, int error, const char *format, ...) {
-        va_list arguments;
-        int r;
-
-        va_start(arguments, format);
-        r = string_vprintf(&ctl->error, format, arguments);
-        va_end(arguments);
-        return r < 0 ? r : error;
-}
-
-void healthctl_forgive(Healthctl *ctl) {
-        free(TAKE_PTR(ctl->error));
-}
-
-void healthctl_done(Healthctl *ctl) {
-        string_list_free(ctl->checks);
-        if (ctl->curl)
-                curl_easy_cleanup(ctl->curl);
-        free(ctl->error);
-        *ctl = (Healthctl){};
 }
 
 static int parse_json_mode(Healthctl *ctl, const char *text) {

@@ -71,7 +71,7 @@ static int check_one(Healthctl *ctl, const char *name) {
         _cleanup_(text_buffer_done) TextBuffer line = {};
         _cleanup_(cJSON_Deletep) cJSON *reply = NULL;
         _cleanup_free_ char *why = NULL;
-        const cJSON *json, *detail;
+        const cJSON *json, *detail, *details;
         CheckView check;
         int r;
 
@@ -88,12 +88,13 @@ static int check_one(Healthctl *ctl, const char *name) {
         text_buffer_add_string(&line, " |");
         if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(json, "duration_ms")))
                 add_performance(&line, "duration_ms", json_number(json, "duration_ms", 0));
-        cJSON_ArrayForEach(detail,
-                           cJSON_GetObjectItemCaseSensitive(
-                                           json, "details")) if (cJSON_IsNumber(detail) &&
-                                                                 !string_equal(detail->string,
-                                                                               "duration_ms"))
+        details = cJSON_GetObjectItemCaseSensitive(json, "details");
+        if (!cJSON_IsObject(details))
+                details = NULL;
+        cJSON_ArrayForEach(detail, details) {
+                if (cJSON_IsNumber(detail) && !string_equal(detail->string, "duration_ms"))
                         add_performance(&line, detail->string, detail->valuedouble);
+        }
         return print_verdict(ctl, check.status, &line);
 }
 

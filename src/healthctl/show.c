@@ -57,8 +57,12 @@ static void print_details(const Terminal *terminal, const cJSON *details) {
         const cJSON *detail;
         size_t width = 0;
 
-        cJSON_ArrayForEach(detail, details) if (strlen(detail->string) > width)
+        if (!cJSON_IsObject(details))
+                return;
+        cJSON_ArrayForEach(detail, details) {
+                if (strlen(detail->string) > width)
                         width = strlen(detail->string);
+        }
         cJSON_ArrayForEach(detail, details) {
                 if (detail == details->child)
                         print_label(terminal, "Measured");
@@ -170,6 +174,8 @@ static void print_availability(const Terminal *terminal, const cJSON *history) {
         const cJSON *window, *windows = cJSON_GetObjectItemCaseSensitive(history, "availability");
         const char *separator = "";
 
+        if (!cJSON_IsObject(windows))
+                return;
         print_label(terminal, "Availability");
         cJSON_ArrayForEach(window, windows) {
                 double ratio = json_number(window, "ratio", -1);
@@ -204,8 +210,10 @@ static void print_spark(const Terminal *terminal, const cJSON *history) {
         if (!cJSON_IsArray(samples) || !samples->child)
                 return;
         print_label(terminal, "Results");
-        cJSON_ArrayForEach(sample, samples)(void) fputs(
-                        terminal_spark(terminal, json_status(sample, "status")), terminal->out);
+        cJSON_ArrayForEach(sample, samples) {
+                (void) fputs(terminal_spark(terminal, json_status(sample, "status")),
+                             terminal->out);
+        }
         (void) fputc('\n', terminal->out);
 }
 
@@ -244,8 +252,7 @@ static int read_history(Healthctl *ctl, const char *name, cJSON **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int show_print(const Healthctl *ctl, const CheckView *check, const cJSON *history,
-                      double now) {
+int show_print(const Healthctl *ctl, const CheckView *check, const cJSON *history, double now) {
         const Terminal *terminal = &ctl->terminal;
         const char *type = json_text(check->json, "type");
         int r;

@@ -43,8 +43,8 @@ static void print_headline(const Terminal *terminal, const HostView *view) {
         }
         if (!is_narrow(terminal))
                 (void) fprintf(terminal->out, " (healthd up %s)",
-                               time_span_format(span, sizeof(span),
-                                                (uint64_t) view->uptime * USEC_PER_SEC));
+                               format_since(span, sizeof(span), view->now - view->uptime,
+                                            view->now));
         (void) fputc('\n', terminal->out);
 }
 

@@ -37,7 +37,6 @@ void terminal_make_printable(const Terminal *terminal, char *text);
 /* Escape sequences, or "" where there are no colours. */
 const char *terminal_colour(const Terminal *terminal, Status status);
 const char *terminal_bold(const Terminal *terminal);
-const char *terminal_dim(const Terminal *terminal);
 const char *terminal_plain(const Terminal *terminal);
 
 /* The dot before a name, in one colour or another. */
