@@ -46,7 +46,7 @@ static int print_entry(FILE *out, const ConfigEntry *entry, const Discretion *di
                 return -ENOMEM;
         for (size_t i = 0; discretion->secrets && discretion->secrets[i]; i++)
                 string_redact(value, discretion->secrets[i]);
-        /* One that is quoted reads otherwise than it is. */
+        /* What nobody knows to be a secret may be one, such as a Body=. */
         if (discretion->open_section && strcasestr(entry->value, "password") &&
             string_equal(value, entry->value)) {
                 free(value);

@@ -437,6 +437,12 @@ SECRETIVE = {
                "ConnectionString=host=h password='hidden-\\'5'\n"),
     "http": "[Check]\nType=http\n[HTTP]\nURL=http://u:hidden-6@shown/\n",
     "token": "[Check]\nType=http\n[HTTP]\nURL=http://shown/\nToken=hidden-7\n",
+    "body": ("[Check]\nType=http\n[HTTP]\nURL=http://shown/\nMethod=POST\n"
+             'Body={"password":"hidden-10"}\n'),
+    # Too short to be taken out of a text.
+    "short": "[Check]\nType=redis\n[Redis]\nAddress=shown:1\nPassword=zq\n",
+    "environment": ("[Check]\nType=exec\n[Exec]\nCommand=/bin/true shown\n"
+                    "Environment=DB_PASSWORD=hidden-9\n"),
     "untyped": "[Check]\nDescription=shown\n[Anything]\nSecret=hidden-8\n",
     "reference": "[Check]\nType=redis\n[Redis]\nPassword=credential:shown\n",
 }
@@ -447,7 +453,7 @@ def test_cat_shows_no_secret(daemon, name):
     daemon.write_check(name, SECRETIVE[name])
     text = ask(daemon, "cat", name, f"--config-dir={daemon.config}").stdout
     assert f"# {daemon.config}/checks/{name}.check\n[Check]\n" in text
-    assert "hidden" not in text and "in-a-comment" not in text
+    assert "hidden" not in text and "zq" not in text and "in-a-comment" not in text
     if "shown" in SECRETIVE[name]:
         assert "shown" in text
     if name != "reference":
@@ -746,15 +752,16 @@ def test_monitor_is_live_resizes_and_leaves_the_terminal_as_it_was(daemon, redis
                        REDIS.format(port=redis.port))
     daemon.start()
     daemon.wait_status("redis", "healthy")
-    tmux = terminal(100, 20)
+    tmux = terminal(120, 20)
     end = tmux.begin(daemon, "monitor")
-    tmux.wait_for("^● redis +healthy")
+    assert "healthd up" in tmux.wait_for("^● redis +healthy")
     redis.stop()
     assert "monitor" not in tmux.wait_for("^● redis +unhealthy")
     tmux.run("resize-window", "-x", "60", "-y", "8")
-    wait_until("redrawn", lambda: tmux.screen().count("\n") <= 8, 10)
+    wait_until("redrawn", lambda: "healthd up" not in tmux.screen(), 10)
     tmux.wait_for("^● redis +unhealthy")
-    tmux.run("resize-window", "-x", "100", "-y", "20")
+    tmux.run("resize-window", "-x", "120", "-y", "20")
+    tmux.wait_for("healthd up")
     tmux.key("C-c")
     assert "● redis" not in tmux.wait_for(end + "0")
     end = tmux.begin(daemon, "monitor")
