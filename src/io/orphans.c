@@ -37,27 +37,31 @@ const char *orphans_format_mark(char buffer[ORPHAN_MARK_SIZE], uint64_t run) {
         return buffer;
 }
 
-/* The run that a process belongs to; false if it is none of ours, or does not say so. */
-static bool mark_find(pid_t pid, uint64_t *ret_run) {
+/*
+ * The run that a process belongs to. Returns whether it says so, or -ESRCH if nothing can be read:
+ * it is dying, and what it leaves is not ours yet.
+ */
+static int mark_find(pid_t pid, uint64_t *ret_run) {
         _cleanup_free_ char *environment = malloc(ENVIRONMENT_SIZE_MAX);
         char path[64], prefix[ORPHAN_MARK_SIZE];
         int length;
 
         if (!environment)
-                return false;
+                return -ENOMEM;
         (void) snprintf(path, sizeof(path), "/proc/%d/environ", pid);
         (void) snprintf(prefix, sizeof(prefix), MARK_NAME "%d.", getpid());
         length = file_read_small(path, environment, ENVIRONMENT_SIZE_MAX);
-        for (const char *p = environment; length > 0 && p < environment + length;
-             p += strlen(p) + 1) {
+        if (length <= 0)
+                return -ESRCH;
+        for (const char *p = environment; p < environment + length; p += strlen(p) + 1) {
                 const char *number = string_after_prefix(p, prefix);
 
                 if (!number)
                         continue;
                 *ret_run = strtoull(number, NULL, 10);
-                return true;
+                return 1;
         }
-        return false;
+        return 0;
 }
 
 /* Its whole group, if it leads one: it is our child, so its number is not another's. */
@@ -73,6 +77,7 @@ bool orphans_tend(Orphans *orphans) {
         const char *p = text;
         uint64_t run;
         char *end;
+        int r;
 
         (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children", gettid());
         /* A kernel may be built without this list: then only the groups are killed. */
@@ -84,11 +89,18 @@ bool orphans_tend(Orphans *orphans) {
                 /* A number that is cut off has no space behind it. */
                 if (end == p || *end != ' ')
                         break;
-                if (orphans->is_known(pid, orphans->userdata) || waitpid(pid, NULL, WNOHANG) != 0)
+                if (orphans->is_known(pid, orphans->userdata))
                         continue;
-                if (!mark_find(pid, &run) || orphans->may_live(run, orphans->userdata))
+                r = waitpid(pid, NULL, WNOHANG);
+                if (r != 0) {
+                        found = found || r > 0;
                         continue;
-                orphan_kill(pid);
+                }
+                r = mark_find(pid, &run);
+                if (r == 0 || (r > 0 && orphans->may_live(run, orphans->userdata)))
+                        continue;
+                if (r > 0)
+                        orphan_kill(pid);
                 found = true;
         }
         return found;

@@ -33,7 +33,7 @@ const char *orphans_format_mark(char buffer[ORPHAN_MARK_SIZE], uint64_t run);
 
 /*
  * Reaps the dead, and kills what was started by runs that are over. To be called when one ends.
- * Returns whether there was something to kill.
+ * Returns whether somebody died or is dying: what that one leaves comes only then.
  */
 bool orphans_tend(Orphans *orphans);
 /* The same until there is nothing left, or until that time: for the end, when no loop runs. */
