@@ -21,24 +21,20 @@
 #include "publish/journal.h"
 #include "publish/memory.h"
 #include "publish/notify.h"
+#include "publish/service-status.h"
 #include "publish/transitions.h"
 #include "publish/watchdog.h"
-#include "report/summary.h"
 #include "settings.h"
 
 #define KEPT_MAX          4
 #define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
-#define STATUS_PACE_USEC  USEC_PER_SEC
-#define START_PACE_USEC   (10 * USEC_PER_SEC)
 
 struct Manager {
         const ManagerOptions *options;
         Runtime *runtime;
         HealthView view;
-        ReadyWhen ready_when;
-        RateLimit restart_limit;
         Memory *memory;
-        bool ready; /* READY=1 was sent */
+        ServiceStatus status;
         Journal *journal;
         Notify *notify;
         Watchdog *watchdog;
@@ -51,106 +47,7 @@ struct Manager {
         sd_event_source *abort_source;   /* while systemd's watchdog is going to abort us */
         bool aborted;
         Timer drain_timer;
-        size_t refused; /* mistakes of the last reload, which changed nothing */
-        Timer status_timer;
-        uint64_t status_usec; /* when the service manager was last told how things are */
 };
-
-/* A wrapped program is ready when nothing speaks against it. */
-static bool manager_passes_all(const Manager *manager, uint64_t now_usec) {
-        const CheckSet *checks = &manager->view.checks;
-
-        for (size_t i = 0; i < checks->n_items; i++)
-                if (!status_passes(check_status(checks->items[i], now_usec)))
-                        return false;
-        return true;
-}
-
-static bool manager_is_ready(const Manager *manager, uint64_t now_usec) {
-        if (manager->options->wrapped_pid > 0)
-                return manager_passes_all(manager, now_usec);
-        switch (manager->ready_when) {
-        case READY_WHEN_STARTED:
-                return true;
-        case READY_WHEN_CHECKED:
-                return check_set_is_checked(&manager->view.checks);
-        case READY_WHEN_HEALTHY:
-                return status_passes(check_set_status(&manager->view.checks, NULL, now_usec));
-        }
-        return false;
-}
-
-static void manager_update_ready(Manager *manager, const char *summary, uint64_t now_usec) {
-        if (manager->ready)
-                return;
-        if (!manager_is_ready(manager, now_usec)) {
-                /* A first probe may take its whole time-out, which may be longer than systemd's. */
-                if (manager->ready_when == READY_WHEN_CHECKED)
-                        notify_extend_timeout(manager->notify, 3 * START_PACE_USEC);
-                (void) timer_arm_after(&manager->status_timer, START_PACE_USEC);
-                return;
-        }
-        manager->ready = true;
-        notify_ready(manager->notify);
-        journal_submit(manager->journal,
-                       journal_entry_new(LOG_INFO, MESSAGE_READY, "Ready: %s", summary));
-}
-
-static bool manager_has_spent_budget(const Manager *manager, uint64_t now_usec) {
-        const RestartBudget *budget = memory_budget(manager->memory);
-
-        return budget->restarts.n_times > 0 &&
-               rate_limit_left(&manager->restart_limit, &budget->restarts, now_usec) == 0;
-}
-
-/* A healthy phase gives the restart budget back. */
-static void manager_note_health(Manager *manager, uint64_t now_usec) {
-        const CheckSet *checks = &manager->view.checks;
-
-        for (size_t i = 0; i < checks->n_items; i++) {
-                const Check *check = checks->items[i];
-
-                if (check->type && check->settings.watchdog &&
-                    (check->results == 0 || !status_passes(check_status(check, now_usec))))
-                        return;
-        }
-        if (restart_budget_clear(memory_budget(manager->memory)))
-                memory_save_budget(manager->memory);
-}
-
-/* Tells the service manager how things are. */
-static void manager_on_status_timer(Timer *timer, void *userdata) {
-        Manager *manager = userdata;
-        uint64_t now_usec = now_monotonic_usec();
-        _cleanup_free_ char *summary = summary_line(&manager->view, now_usec);
-
-        (void) timer;
-        manager->status_usec = now_usec;
-        manager->view.restarts_left = rate_limit_left(&manager->restart_limit,
-                                                      &memory_budget(manager->memory)->restarts,
-                                                      now_usec);
-        if (!summary)
-                return;
-        if (manager->refused > 0)
-                (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
-                                     summary);
-        if (manager_has_spent_budget(manager, now_usec))
-                (void) string_printf(&summary, "%s [restart budget spent: restarts did not help]",
-                                     summary);
-        notify_status(manager->notify, summary);
-        manager_note_health(manager, now_usec);
-        manager_update_ready(manager, summary, now_usec);
-}
-
-/* Has it told soon, but not after each of a thousand results. */
-static void manager_touch_status(Manager *manager) {
-        uint64_t due_usec = manager->status_usec + STATUS_PACE_USEC;
-
-        if (!manager->ready)
-                due_usec = manager->status_usec + STATUS_PACE_USEC / 10;
-        if (!timer_is_armed(&manager->status_timer) || manager->status_timer.due_usec > due_usec)
-                (void) timer_arm_at(&manager->status_timer, due_usec);
-}
 
 /* Where the one call up ends: journal first, then everybody who looks sees the new generation. */
 static void manager_on_report(Check *check, const CheckChanges *changes, void *userdata) {
@@ -161,7 +58,7 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
         transitions_log(manager->journal, &manager->view, check, changes);
         guards_note(manager->guards, check);
         dependencies_run(&manager->view.checks, check, now_monotonic_usec());
-        manager_touch_status(manager);
+        service_status_touch(&manager->status);
 }
 
 static void manager_on_drained(void *userdata) {
@@ -306,7 +203,7 @@ static int manager_apply(Manager *manager, Settings *settings) {
         tzset();
         manager->view.checks = checks;
         manager->view.generation++;
-        manager->restart_limit = settings->restart_limit;
+        manager->status.restart_limit = settings->restart_limit;
         r = memory_bind(manager->memory, &checks);
         if (r < 0)
                 journal_submit(manager->journal,
@@ -320,7 +217,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
                 r = guard_feed_bind(manager->guard_feed);
         if (r < 0)
                 return r;
-        manager->ready_when = settings->ready_when;
+        manager->status.ready_when = manager->options->wrapped_pid > 0 ? READY_WHEN_PASSED
+                                                                       : settings->ready_when;
         http_server_set_details(manager->server, settings->details);
         for (size_t i = 0; i < checks.n_items; i++) {
                 if (checks.items[i]->runs > 0 || timer_is_armed(&checks.items[i]->run_timer))
@@ -353,13 +251,13 @@ static int manager_reload(Manager *manager) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
-        if (manager->ready && manager->options->wrapped_pid == 0)
+        if (manager->status.ready && manager->options->wrapped_pid == 0)
                 notify_reloading(manager->notify, now_monotonic_usec());
         r = manager_read_settings(manager, &settings, NULL);
-        manager->refused = settings.problems.n_items;
-        if (r >= 0 && manager->refused == 0)
+        manager->status.refused = settings.problems.n_items;
+        if (r >= 0 && manager->status.refused == 0)
                 r = manager_apply(manager, &settings);
-        if (r < 0 || manager->refused > 0) {
+        if (r < 0 || manager->status.refused > 0) {
                 manager_log_problems(manager, &settings.problems);
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_RELOAD_REFUSED,
@@ -372,11 +270,10 @@ static int manager_reload(Manager *manager) {
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));
         }
-        if (manager->ready)
+        if (manager->status.ready)
                 notify_ready(manager->notify);
-        timer_disarm(&manager->status_timer);
-        manager_on_status_timer(&manager->status_timer, manager);
-        return r >= 0 && manager->refused > 0 ? -EINVAL : r;
+        service_status_tell(&manager->status);
+        return r >= 0 && manager->status.refused > 0 ? -EINVAL : r;
 }
 
 static int manager_on_reload_asked(void *userdata) {
@@ -393,7 +290,7 @@ static void manager_stop(Manager *manager) {
                 notify_stopping(manager->notify);
                 notify_status(manager->notify, "stopping");
         }
-        timer_disarm(&manager->status_timer);
+        service_status_done(&manager->status);
         guard_feed_disarm(manager->guard_feed);
         manager_drain(manager);
 }
@@ -500,7 +397,11 @@ static int manager_take_over(Manager *manager) {
                 return r;
         restart_budget_begin(memory_budget(manager->memory), now_monotonic_usec());
         watchdog_set_budget(manager->watchdog, memory_budget(manager->memory),
-                            &manager->restart_limit);
+                            &manager->status.restart_limit);
+        manager->status.view = &manager->view;
+        manager->status.notify = manager->notify;
+        manager->status.journal = manager->journal;
+        manager->status.memory = manager->memory;
         manager->desk = (ControlDesk){
                 .view = &manager->view,
                 .memory = manager->memory,
@@ -555,7 +456,7 @@ Manager *manager_free(Manager *manager) {
         memory_free(manager->memory);
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
-        timer_disarm(&manager->status_timer);
+        service_status_done(&manager->status);
         notify_free(manager->notify);
         journal_free(manager->journal);
         for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
@@ -601,8 +502,7 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
                 return r;
         timer_init(&manager->drain_timer, manager->runtime->scheduler, manager_on_drain_timeout,
                    manager);
-        timer_init(&manager->status_timer, manager->runtime->scheduler, manager_on_status_timer,
-                   manager);
+        service_status_init(&manager->status, manager->runtime->scheduler);
         manager->view.runtime = manager->runtime;
         r = manager_init_publishers(manager);
         if (r < 0)
@@ -655,14 +555,14 @@ int manager_run(Manager *manager) {
         int r;
 
         manager_log_started(manager);
-        if (manager_has_spent_budget(manager, now_monotonic_usec()))
+        if (service_status_budget_is_spent(&manager->status, now_monotonic_usec()))
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_BUDGET_SPENT,
                                                  "The restart budget is spent: %u restarts did not "
                                                  "help. The watchdog is fed from now on, and "
                                                  "/health answers 503, until the checks pass.",
                                                  memory_budget(manager->memory)->restarts.n_times));
-        manager_on_status_timer(&manager->status_timer, manager);
+        service_status_tell(&manager->status);
         r = runtime_run(manager->runtime);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
                                                            "Stopped after %" PRIu64

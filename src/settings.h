@@ -6,14 +6,8 @@
 #include "check/check-settings.h"
 #include "config/config-file.h"
 #include "publish/http-server.h"
+#include "publish/service-status.h"
 #include "publish/restart-budget.h"
-
-/* When READY=1 is sent. */
-typedef enum ReadyWhen {
-        READY_WHEN_CHECKED, /* every check has had a result */
-        READY_WHEN_STARTED, /* at once */
-        READY_WHEN_HEALTHY, /* the host is not unhealthy */
-} ReadyWhen;
 
 typedef struct Settings {
         ReadyWhen ready_when;
