@@ -2,6 +2,7 @@
 
 /* healthd: arguments, settings, run. */
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -57,8 +58,10 @@ static void disarm_guards(void) {
 
 static int parse_wrapped(const char *text) {
         char *end;
-        long pid = strtol(text, &end, 10);
+        long pid;
 
+        assert(text); /* the option takes an argument */
+        pid = strtol(text, &end, 10);
         if (*end || pid <= 1 || pid > INT_MAX) {
                 log_error("--wrapped=%s is not the number of a process.", text);
                 return -EINVAL;

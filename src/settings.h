@@ -6,8 +6,8 @@
 #include "check/check-settings.h"
 #include "config/config-file.h"
 #include "publish/http-server.h"
-#include "publish/service-status.h"
 #include "publish/restart-budget.h"
+#include "publish/service-status.h"
 
 typedef struct Settings {
         ReadyWhen ready_when;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* So often within a time, and not more: "3/1h". Plain data, times of CLOCK_MONOTONIC as arguments. */
+/* So often within a time, and not more: "3/1h". Plain data, times of CLOCK_MONOTONIC as arguments.
+ */
 
 #include <stdint.h>
 

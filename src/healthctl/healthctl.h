@@ -28,9 +28,9 @@ typedef struct Healthctl {
         uint64_t timeout_usec; /* --timeout=; 0: none given */
         const char *duration;  /* --for= */
         const char *reason;
-        bool start, finish; /* of a job that calls in */
+        bool start, finish;    /* of a job that calls in */
         bool dry_run, restart; /* of what is adopted */
-        int exit_status;    /* -1: none given */
+        int exit_status;       /* -1: none given */
 
         Terminal terminal;
         CURL *curl;

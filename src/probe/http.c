@@ -12,10 +12,10 @@
 #include "base/cleanup.h"
 #include "base/pattern.h"
 #include "check/probe.h"
+#include "config/http-keys.h"
 #include "io/certificate.h"
 #include "io/http-url.h"
 #include "io/json-pointer.h"
-#include "config/http-keys.h"
 
 #define BODY_MAX       (1024 * 1024)
 #define MATCH_TEXT_MAX 256

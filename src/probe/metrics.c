@@ -12,8 +12,8 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
-#include "io/http-url.h"
 #include "config/http-keys.h"
+#include "io/http-url.h"
 #include "probe/metric-names.h"
 #include "probe/metric-selector.h"
 

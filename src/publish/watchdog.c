@@ -71,8 +71,7 @@ static char *watchdog_cause(const Watchdog *watchdog, uint64_t due_usec, uint64_
         return cause;
 }
 
-void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
-                         const RateLimit *limit) {
+void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget, const RateLimit *limit) {
         watchdog->budget = budget;
         watchdog->limit = limit;
 }

@@ -23,8 +23,7 @@ typedef void (*WatchdogObserver)(const char *cause, uint64_t timeout_usec, void 
  * Once the budget is spent, a failing check no longer keeps it from being fed; a late loop does.
  * Both are borrowed.
  */
-void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget,
-                         const RateLimit *limit);
+void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget, const RateLimit *limit);
 
 int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
                  WatchdogObserver observer, void *userdata, Watchdog **ret);

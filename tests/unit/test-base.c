@@ -267,8 +267,8 @@ static void test_string_make_printable(void **state) {
                   "31m",
                   "CSI   31m" },
                 { "nbsp \xc2\xa0", "nbsp \xc2\xa0" },
-                { "line\xe2\x80\xa8 turned \xe2\x80\xae", "line    turned    " },
-                { "isolated \xe2\x81\xa7", "isolated    " },
+                { "line\xe2\x80\xa8 turned \xe2\x80\xae\xe2\x80\xac", "line    turned       " },
+                { "isolated \xe2\x81\xa7\xe2\x81\xa9", "isolated       " },
         };
 
         (void) state;
