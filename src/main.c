@@ -20,6 +20,7 @@
 
 static bool arg_verify = false;
 static bool arg_cat = false;
+static const char *arg_instance = NULL;
 static StringList arg_cat_names = NULL; /* empty: all */
 static ManagerOptions arg_options = {};
 
@@ -35,6 +36,8 @@ static int help(void) {
                "     --cat[=NAME]        Show the merged configuration without its secrets: all, "
                "or of\n"
                "                         a check, or healthd.conf; may be given more than once\n"
+               "     --instance=NAME     Read the directories instances/NAME below these; for "
+               "healthd@.service\n"
                "     --config-dir=DIR    Read this directory instead of " HEALTHD_CONFIG_PATH "\n"
                "     --listen=ADDRESS    Serve on HOST:PORT or /SOCKET besides what systemd "
                "passes;\n"
@@ -70,6 +73,33 @@ static int parse_wrapped(const char *text) {
         return 0;
 }
 
+/* Where the configuration is: as told, or in the search path, or for an instance below that. */
+static int choose_directories(void) {
+        _cleanup_(string_list_freep) StringList base = NULL;
+        int r = 0;
+
+        if (arg_instance && (strchr(arg_instance, '/') || *arg_instance == '.' || !*arg_instance)) {
+                log_error("--instance=%s is not the name of an instance: write NAME of "
+                          "healthd@NAME.service.",
+                          arg_instance);
+                return -EINVAL;
+        }
+        arg_options.instance = arg_instance;
+        if (!arg_options.directories)
+                r = string_list_add_words(&arg_options.directories, HEALTHD_CONFIG_PATH);
+        if (r < 0 || !arg_instance)
+                return r;
+        base = TAKE_PTR(arg_options.directories);
+        for (size_t i = 0; r >= 0 && base && base[i]; i++) {
+                _cleanup_free_ char *directory = NULL;
+
+                r = string_printf(&directory, "%s/instances/%s", base[i], arg_instance);
+                if (r >= 0)
+                        r = string_list_add(&arg_options.directories, directory);
+        }
+        return r;
+}
+
 /* Returns 1 to go on, 0 when all is said, or a negative errno. */
 static int parse_arguments(int argc, char *argv[]) {
         enum {
@@ -77,6 +107,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 ARG_VERIFY,
                 ARG_CAT,
                 ARG_CONFIG_DIR,
+                ARG_INSTANCE,
                 ARG_LISTEN,
                 ARG_CHECK,
                 ARG_WRAPPED,
@@ -88,6 +119,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 { "verify", no_argument, NULL, ARG_VERIFY },
                 { "cat", optional_argument, NULL, ARG_CAT },
                 { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
+                { "instance", required_argument, NULL, ARG_INSTANCE },
                 { "listen", required_argument, NULL, ARG_LISTEN },
                 { "check", required_argument, NULL, ARG_CHECK },
                 { "wrapped", required_argument, NULL, ARG_WRAPPED },
@@ -113,6 +145,9 @@ static int parse_arguments(int argc, char *argv[]) {
                 case ARG_CONFIG_DIR:
                         r = string_list_add(&arg_options.directories, optarg);
                         break;
+                case ARG_INSTANCE:
+                        arg_instance = optarg;
+                        break;
                 case ARG_LISTEN:
                         r = string_list_add(&arg_options.listen, optarg);
                         break;
@@ -134,9 +169,7 @@ static int parse_arguments(int argc, char *argv[]) {
                 log_error("Unexpected argument \"%s\"; see healthd --help.", argv[optind]);
                 return -EINVAL;
         }
-        if (arg_options.directories)
-                return 1;
-        r = string_list_add_words(&arg_options.directories, HEALTHD_CONFIG_PATH);
+        r = choose_directories();
         return r < 0 ? r : 1;
 }
 
@@ -175,7 +208,7 @@ static int verify(void) {
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
-        r = settings_load(arg_options.directories, NULL, &settings);
+        r = settings_load(arg_options.directories, READY_WHEN_CHECKED, NULL, &settings);
         return r < 0 ? r : log_problems(&settings.problems);
 }
 

@@ -235,7 +235,10 @@ static int manager_read_settings(Manager *manager, Settings *ret, char **ret_err
         const char *missing;
         int r;
 
-        r = settings_load(options->directories, manager->runtime, ret);
+        /* Ready at once: what it watches may be ordered after it, and is not there before. */
+        r = settings_load(options->directories,
+                          options->instance ? READY_WHEN_STARTED : READY_WHEN_CHECKED,
+                          manager->runtime, ret);
         if (r < 0 || !options->checks)
                 return r;
         r = settings_keep_checks(ret, options->checks, &missing);

@@ -4,6 +4,7 @@
 /* Owns the loop, the checks and everything that publishes; brings them up, reloads them, ends them.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -13,6 +14,7 @@ typedef struct Manager Manager;
 
 typedef struct ManagerOptions {
         StringList directories; /* where the configuration is searched, first wins */
+        bool instance;          /* a monitor of one service: healthd@.service */
         StringList listen;      /* addresses to serve on besides the sockets systemd passed */
         StringList checks;      /* the only ones to run; NULL: all */
         pid_t wrapped_pid;      /* the main process of the unit to speak for, 0: our own unit */

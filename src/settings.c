@@ -90,8 +90,11 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
                                    context->problems);
 }
 
-int settings_load(char *const *directories, Runtime *runtime, Settings *ret) {
-        _cleanup_(settings_done) Settings settings = { .restart_limit = default_restart_limit };
+int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret) {
+        _cleanup_(settings_done) Settings settings = {
+                .ready_when = ready_when,
+                .restart_limit = default_restart_limit,
+        };
         ConfigContext context = {
                 .problems = &settings.problems,
                 .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),

@@ -20,10 +20,10 @@ typedef struct Settings {
 
 /*
  * Reads healthd.conf and checks/ below each directory of the search path. Mistakes are collected
- * in problems and cost only what they stand in. runtime NULL: only verify.
- * Returns 0 or -ENOMEM.
+ * in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing. runtime
+ * NULL: only verify. Returns 0 or -ENOMEM.
  */
-int settings_load(char *const *directories, Runtime *runtime, Settings *ret);
+int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret);
 /*
  * Drops the checks that are not among the names. Returns 0, or -ENOENT and in *ret_missing
  * (borrowed) the first name that no check has.

@@ -14,6 +14,8 @@
 #include "healthctl/pause.h"
 
 #define WAIT_PACE_MSEC  250
+/* Each time the checks are run. */
+#define FRESH_PACE_MSEC 500
 #define PROGRESS_AROUND 28 /* columns: the words around the names */
 
 static void print_word(const Healthctl *ctl, const char *word) {
@@ -71,23 +73,63 @@ int verb_is_ready(Healthctl *ctl, char **arguments) {
         return is_ready ? EXIT_SUCCESS : EXIT_NO;
 }
 
-static void add_name(TextBuffer *names, const char *name) {
+static void add_name(TextBuffer *names, const char *name, const char *reason) {
         text_buffer_printf(names, "%s%s", names->length > 0 ? ", " : "", name);
+        if (reason)
+                text_buffer_printf(names, " (%s)", reason);
+}
+
+/* Has a check run soon, if we may; else it is waited for. Returns 0 or -ENOMEM. */
+static int run_soon(Healthctl *ctl, const char *name) {
+        static const char *const verbs[] = { "run", "reset-breaker" };
+        int r = -EBUSY;
+
+        /* An open breaker knows the service as it was before it was started. */
+        for (size_t i = 0; r == -EBUSY && i < ELEMENTS(verbs); i++) {
+                _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject(), *reply = NULL;
+
+                if (!body || !cJSON_AddStringToObject(body, "check", name))
+                        return -ENOMEM;
+                r = healthctl_post(ctl, verbs[i], TAKE_PTR(body), &reply);
+        }
+        healthctl_forgive(ctl);
+        return r == -ENOMEM ? r : 0;
+}
+
+/* @seen: when a check was run last before we began to wait, NAN before the first look. */
+static int find_failing_check(Healthctl *ctl, const char *name, double *seen, TextBuffer *failing) {
+        _cleanup_(cJSON_Deletep) cJSON *reply = NULL;
+        const cJSON *check;
+        double checked_at;
+        bool passes;
+        int r;
+
+        r = healthctl_get_check(ctl, name, &reply, &check);
+        if (r < 0)
+                return r;
+        passes = status_passes(json_status(check, "status"));
+        checked_at = json_number(check, "checked_at", 0);
+        if (isnan(*seen))
+                *seen = checked_at;
+        if (ctl->fresh &&
+            (checked_at == *seen || !status_passes(json_status(check, "last_status"))))
+                passes = false;
+        if (passes)
+                return 0;
+        add_name(failing, name, json_text(check, "reason"));
+        return ctl->fresh ? run_soon(ctl, name) : 0;
 }
 
 /* Adds what does not pass of the checks named, or of the whole host. */
-static int find_failing(Healthctl *ctl, TextBuffer *failing) {
+static int find_failing(Healthctl *ctl, double *seen, TextBuffer *failing) {
         _cleanup_(cJSON_Deletep) cJSON *reply = NULL;
         const cJSON *name;
-        Status status;
         int r;
 
         for (size_t i = 0; ctl->checks && ctl->checks[i]; i++) {
-                r = ask_status(ctl, ctl->checks[i], &status);
+                r = find_failing_check(ctl, ctl->checks[i], &seen[i], failing);
                 if (r < 0)
                         return r;
-                if (!status_passes(status))
-                        add_name(failing, ctl->checks[i]);
         }
         if (ctl->checks)
                 return 0;
@@ -96,7 +138,7 @@ static int find_failing(Healthctl *ctl, TextBuffer *failing) {
                 return r;
         cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(reply, "failing")) {
                 if (cJSON_IsString(name))
-                        add_name(failing, name->valuestring);
+                        add_name(failing, name->valuestring, NULL);
         }
         return 0;
 }
@@ -128,7 +170,7 @@ static int wait_ended(Healthctl *ctl, const char *what) {
         return EXIT_NO;
 }
 
-static int wait_until_ready(Healthctl *ctl) {
+static int wait_until_ready(Healthctl *ctl, double *seen) {
         uint64_t since_usec = now_monotonic_usec();
         int r;
 
@@ -136,7 +178,7 @@ static int wait_until_ready(Healthctl *ctl) {
                 _cleanup_(text_buffer_done) TextBuffer failing = {};
                 bool is_down;
 
-                r = find_failing(ctl, &failing);
+                r = find_failing(ctl, seen, &failing);
                 /* It may be about to be started. */
                 is_down = r == -ECONNREFUSED;
                 if (r < 0 && !is_down)
@@ -147,17 +189,27 @@ static int wait_until_ready(Healthctl *ctl) {
                         return is_down ? r : wait_ended(ctl, failing.text);
                 healthctl_forgive(ctl);
                 show_progress(ctl, is_down ? "healthd" : failing.text, since_usec);
-                pause_msec(WAIT_PACE_MSEC);
+                pause_msec(ctl->fresh ? FRESH_PACE_MSEC : WAIT_PACE_MSEC);
         }
 }
 
 int verb_wait(Healthctl *ctl, char **arguments) {
+        _cleanup_free_ double *seen = NULL;
+        size_t n;
         int r;
 
         for (; *arguments; arguments++)
                 if (string_list_add(&ctl->checks, *arguments) < 0)
                         return -ENOMEM;
-        r = wait_until_ready(ctl);
+        n = string_list_length(ctl->checks);
+        if (ctl->fresh && n == 0)
+                return healthctl_fail(ctl, -EINVAL, "--fresh is for checks: name them.");
+        seen = calloc(n + 1, sizeof(double));
+        if (!seen)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                seen[i] = NAN;
+        r = wait_until_ready(ctl, seen);
         end_progress(ctl);
         return r;
 }

@@ -36,13 +36,15 @@ static int fail_connect(Healthctl *ctl) {
         case ENOENT:
                 return healthctl_fail(ctl, -ECONNREFUSED,
                                       "healthd is not running: there is no %s. Start it with: "
-                                      "systemctl start healthd.socket",
-                                      ctl->socket);
+                                      "systemctl start healthd%s%s.socket",
+                                      ctl->socket, ctl->instance ? "@" : "",
+                                      ctl->instance ? ctl->instance : "");
         case ECONNREFUSED:
                 return healthctl_fail(ctl, -ECONNREFUSED,
                                       "healthd is not running: nobody listens on %s. Start it "
-                                      "with: systemctl start healthd.socket",
-                                      ctl->socket);
+                                      "with: systemctl start healthd%s%s.socket",
+                                      ctl->socket, ctl->instance ? "@" : "",
+                                      ctl->instance ? ctl->instance : "");
         default:
                 return healthctl_fail(ctl, -ECONNREFUSED,
                                       "Cannot connect to %s: %s. Is it the socket of a healthd?",

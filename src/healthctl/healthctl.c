@@ -21,6 +21,7 @@ void healthctl_forgive(Healthctl *ctl) {
 
 void healthctl_done(Healthctl *ctl) {
         string_list_free(ctl->checks);
+        free(ctl->instance_socket);
         if (ctl->curl)
                 curl_easy_cleanup(ctl->curl);
         free(ctl->error);

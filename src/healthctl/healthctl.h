@@ -20,12 +20,15 @@ typedef enum JsonMode {
 typedef struct Healthctl {
         /* Options, as given. Texts are borrowed from the command line. */
         const char *socket;
+        const char *instance;         /* of healthd@.service, or NULL */
+        char *instance_socket;        /* owned; what socket is then */
         const char *config_directory; /* NULL: healthd's own search path */
         JsonMode json;
         bool legend;
         bool quiet;
         StringList checks;     /* --check=, owned */
         uint64_t timeout_usec; /* --timeout=; 0: none given */
+        bool fresh;            /* wait for results of after now */
         const char *duration;  /* --for= */
         const char *reason;
         bool start, finish;    /* of a job that calls in */

@@ -16,6 +16,7 @@
 #include "healthctl/programs.h"
 
 #define DEFAULT_SOCKET     "/run/healthd/healthd.sock"
+#define INSTANCE_SOCKET    "/run/healthd/instances/%s.sock"
 /* A daemon that hangs is a finding too; one that systemd just starts takes a moment. */
 #define DEFAULT_PATIENCE_S 25
 
@@ -61,7 +62,7 @@ static int verb_help(Healthctl *ctl, char **arguments) {
                      "  show CHECK...             Everything about a check\n"
                      "  history CHECK             Its results, changes and availability\n"
                      "  monitor [GLOB...]         status, live\n"
-                     "  wait [CHECK...]           Wait until ready; --timeout=SPAN\n"
+                     "  wait [CHECK...]           Wait until ready; --timeout=SPAN --fresh\n"
                      "  is-healthy [CHECK...], is-ready           Exit with 0: yes, 3: no, 4: "
                      "unknown\n"
                      "  check [CHECK] --nagios    Answer as a Nagios plug-in\n"
@@ -76,6 +77,7 @@ static int verb_help(Healthctl *ctl, char **arguments) {
                      "  reload, verify            Read the configuration again; only check it\n"
                      "  cat [CHECK...]            The merged configuration, without secrets\n\n"
                      "     --socket=PATH          Ask here instead of " DEFAULT_SOCKET "\n"
+                     "     --instance=NAME        Ask healthd@NAME.service\n"
                      "  -H --host=[USER@]HOST     Run on another host, by ssh\n"
                      "     --json=pretty|short|off     --no-pager     --no-legend     -q --quiet\n"
                      "  -h --help                 -V --version       More: man healthctl\n",
@@ -98,6 +100,17 @@ static int parse_json_mode(Healthctl *ctl, const char *text) {
                         return 0;
                 }
         return healthctl_fail(ctl, -EINVAL, "--json=%s: write pretty, short or off.", text);
+}
+
+static int parse_instance(Healthctl *ctl, const char *name) {
+        if (strchr(name, '/') || *name == '.' || !*name)
+                return healthctl_fail(ctl, -EINVAL,
+                                      "--instance=%s: write NAME of healthd@NAME.service.", name);
+        ctl->instance = name;
+        if (string_printf(&ctl->instance_socket, INSTANCE_SOCKET, name) < 0)
+                return -ENOMEM;
+        ctl->socket = ctl->instance_socket;
+        return 0;
 }
 
 static int parse_timeout(Healthctl *ctl, const char *text) {
@@ -123,6 +136,7 @@ static int parse_exit_status(Healthctl *ctl, const char *text) {
 enum {
         ARG_SOCKET = 0x100,
         ARG_CONFIG_DIR,
+        ARG_INSTANCE,
         ARG_JSON,
         ARG_NO_PAGER,
         ARG_NO_LEGEND,
@@ -136,6 +150,7 @@ enum {
         ARG_NAGIOS,
         ARG_DRY_RUN,
         ARG_RESTART,
+        ARG_FRESH,
 };
 
 static const struct option long_options[] = {
@@ -144,12 +159,14 @@ static const struct option long_options[] = {
         { "socket", required_argument, NULL, ARG_SOCKET },
         { "host", required_argument, NULL, 'H' },
         { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
+        { "instance", required_argument, NULL, ARG_INSTANCE },
         { "json", required_argument, NULL, ARG_JSON },
         { "no-pager", no_argument, NULL, ARG_NO_PAGER },
         { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
         { "quiet", no_argument, NULL, 'q' },
         { "check", required_argument, NULL, ARG_CHECK },
         { "timeout", required_argument, NULL, ARG_TIMEOUT },
+        { "fresh", no_argument, NULL, ARG_FRESH },
         { "for", required_argument, NULL, ARG_FOR },
         { "reason", required_argument, NULL, ARG_REASON },
         { "start", no_argument, NULL, ARG_START },
@@ -206,6 +223,8 @@ static int parse_option(Healthctl *ctl, CommandLine *line, int c, const char *ar
         case ARG_CONFIG_DIR:
                 ctl->config_directory = argument;
                 return 0;
+        case ARG_INSTANCE:
+                return parse_instance(ctl, argument);
         case ARG_JSON:
                 return parse_json_mode(ctl, argument);
         case ARG_NO_PAGER:
@@ -218,6 +237,9 @@ static int parse_option(Healthctl *ctl, CommandLine *line, int c, const char *ar
                 return string_list_add(&ctl->checks, argument);
         case ARG_TIMEOUT:
                 return parse_timeout(ctl, argument);
+        case ARG_FRESH:
+                ctl->fresh = true;
+                return 0;
         case ARG_FOR:
                 ctl->duration = argument;
                 return 0;

@@ -54,10 +54,13 @@ static void __attribute__((noreturn)) become_healthd(char *const *words) {
         _exit(EXIT_NOT_RUN);
 }
 
-/* Runs "healthd OPTIONS [--config-dir=DIR]" before the pager; returns its exit status. */
+/*
+ * Runs "healthd OPTIONS [--config-dir=DIR] [--instance=NAME]" before the pager; returns its exit
+ * status.
+ */
 static int run_healthd(Healthctl *ctl, char **options, size_t n) {
-        _cleanup_free_ char **words = calloc(n + 3, sizeof(char *));
-        _cleanup_free_ char *directory = NULL;
+        _cleanup_free_ char **words = calloc(n + 4, sizeof(char *));
+        _cleanup_free_ char *directory = NULL, *instance = NULL;
         size_t i = 0;
         int status;
         pid_t pid;
@@ -71,6 +74,11 @@ static int run_healthd(Healthctl *ctl, char **options, size_t n) {
                 if (string_printf(&directory, "--config-dir=%s", ctl->config_directory) < 0)
                         return -ENOMEM;
                 words[i++] = directory;
+        }
+        if (ctl->instance) {
+                if (string_printf(&instance, "--instance=%s", ctl->instance) < 0)
+                        return -ENOMEM;
+                words[i++] = instance;
         }
         (void) fflush(stdout);
         pid = fork();

@@ -41,7 +41,7 @@
 #define REQUEST_SEC   2
 #define BUS_USEC      (5 * USEC_PER_SEC)
 #define BARRIER_MSEC  5000
-#define NOTE          "note"
+#define WINDOW_USEC   (181 * USEC_PER_SEC) /* of "arm" */
 #define SYSTEMD       "org.freedesktop.systemd1"
 
 typedef struct Request {
@@ -73,6 +73,7 @@ static const struct {
 
 typedef struct Target {
         char *values[_UNIT_MAX];
+        uint64_t watchdog_usec;
         uint32_t main_pid;
 } Target;
 
@@ -94,19 +95,20 @@ static const struct {
 };
 
 /*
- * An armed watchdog aborts the unit unless it is fed within the window. The window is no argument:
- * it is long enough for a restart of healthd, and too short to be forgotten.
+ * An armed watchdog aborts the unit unless it is fed within the window. It is no argument: enough
+ * for a restart of healthd, too short to be forgotten, and such that it tells ours from the unit's.
  */
 static const struct {
         const char *word;
         const char *assignment; /* NULL: only looks whether it could be done */
         const char *done;       /* NULL: not worth a journal entry */
+        bool sets_window;
 } actions[] = {
-        { NOTE, NULL, NULL }, /* for the unit's journal: why healthd leaves it alone */
+        { "note", NULL, NULL }, /* for the unit's journal: why healthd leaves it alone */
         { "look", NULL, "could be aborted by its watchdog" },
         { "trigger", "WATCHDOG=trigger", "is aborted by its watchdog" },
-        { "arm", "WATCHDOG=1\nWATCHDOG_USEC=180000000", NULL }, /* again and again: that feeds it */
-        { "disarm", "WATCHDOG_USEC=0", "needs no feeding any more" },
+        { "arm", "WATCHDOG=1\nWATCHDOG_USEC=181000000", NULL, true }, /* repeated: fed */
+        { "disarm", "WATCHDOG_USEC=0", "needs no feeding any more", true },
 };
 
 static void target_done(Target *target) {
@@ -114,10 +116,8 @@ static void target_done(Target *target) {
                 free(target->values[i]);
 }
 
-static Outcome answer(char **ret_why, Outcome outcome, const char *format, ...)
-                __attribute__((format(printf, 3, 4)));
-
-static Outcome answer(char **ret_why, Outcome outcome, const char *format, ...) {
+static __attribute__((format(printf, 3, 4))) Outcome answer(char **ret_why, Outcome outcome,
+                                                            const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
@@ -142,13 +142,9 @@ static bool request_parse(Request *request) {
         char *rest = request->text, *line;
 
         while ((line = strsep(&rest, "\n"))) {
-                const char *unit = string_after_prefix(line, "UNIT=");
-                const char *action = string_after_prefix(line, "ACTION=");
-                const char *reason = string_after_prefix(line, "REASON=");
-
-                request->unit = unit ? unit : request->unit;
-                request->action = action ? action : request->action;
-                request->reason = reason ? reason : request->reason;
+                request->unit = string_after_prefix(line, "UNIT=") ?: request->unit;
+                request->action = string_after_prefix(line, "ACTION=") ?: request->action;
+                request->reason = string_after_prefix(line, "REASON=") ?: request->reason;
         }
         return request->unit && request->action && request->reason;
 }
@@ -187,10 +183,14 @@ static int target_read(Target *target, const char *unit) {
         for (size_t i = 0; r >= 0 && i < _UNIT_MAX; i++)
                 r = sd_bus_get_property_string(bus, SYSTEMD, path, properties[i].interface,
                                                properties[i].name, NULL, &target->values[i]);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service",
+                                                "WatchdogUSec", NULL, 't', &target->watchdog_usec);
         /* Last, because a process can be replaced at any moment. */
-        return r < 0 ? r
-                     : sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service",
-                                                   "MainPID", NULL, 'u', &target->main_pid);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "MainPID",
+                                                NULL, 'u', &target->main_pid);
+        return r;
 }
 
 /* Whether the process is one of the unit's: its number may have gone to another meanwhile. */
@@ -202,9 +202,8 @@ static bool target_owns_process(const Target *target) {
         (void) snprintf(path, sizeof(path), "/proc/%" PRIu32 "/cgroup", target->main_pid);
         file = fopen(path, "re");
         while (file && fgets(line, sizeof(line), file)) {
-                group = string_after_prefix(string_strip(line), "0::");
-                group = group ? string_after_prefix(group, target->values[UNIT_CONTROL_GROUP])
-                              : NULL;
+                group = string_after_prefix(string_strip(line), "0::") ?: "";
+                group = string_after_prefix(group, target->values[UNIT_CONTROL_GROUP]);
                 if (group && (!*group || *group == '/'))
                         return *target->values[UNIT_CONTROL_GROUP] != '\0';
         }
@@ -230,8 +229,7 @@ static Outcome target_judge(const Target *target, const char *unit, char **ret_w
                 return answer(ret_why, OUTCOME_REFUSED, "%s has no main process", unit);
         if (!target_owns_process(target))
                 return answer(ret_why, OUTCOME_REFUSED,
-                              "the main process of %s ended just now, or is outside its cgroup",
-                              unit);
+                              "the main process of %s ended, or is not in its cgroup", unit);
         return OUTCOME_DONE;
 }
 
@@ -287,6 +285,12 @@ static Outcome act(const Request *request, size_t action, const Target *target, 
         char text[REQUEST_MAX + 64];
         int r = 0;
 
+        if (actions[action].sets_window && target->watchdog_usec > 0 &&
+            target->watchdog_usec != UINT64_MAX && target->watchdog_usec != WINDOW_USEC)
+                return answer(ret_why, OUTCOME_REFUSED,
+                              "%s has WatchdogSec= of its own, which GuardMode=feed would replace; "
+                              "use GuardMode=trigger",
+                              request->unit);
         if (actions[action].done)
                 (void) answer(ret_why, OUTCOME_DONE, "%s %s: %s", request->unit,
                               actions[action].done, request->reason);
@@ -297,15 +301,13 @@ static Outcome act(const Request *request, size_t action, const Target *target, 
                         actions[action].assignment ? actions[action].assignment : "");
         if (actions[action].assignment)
                 r = notify_as(target->main_pid, text);
-        if (r == -ESRCH)
-                return answer(ret_why, OUTCOME_REFUSED,
-                              "the main process of %s ended just now: nothing was done",
-                              request->unit);
         if (r < 0)
-                return answer(ret_why, OUTCOME_FAILED,
+                return answer(ret_why, r == -ESRCH ? OUTCOME_REFUSED : OUTCOME_FAILED,
                               "cannot notify the service manager as %s: %s%s", request->unit,
                               strerror(-r),
-                              r == -EPERM ? " (healthd-guard.service needs CAP_SYS_ADMIN)" : "");
+                              r == -ESRCH   ? " (it ended just now, and nothing was done)"
+                              : r == -EPERM ? " (healthd-guard.service needs CAP_SYS_ADMIN)"
+                                            : "");
         return OUTCOME_DONE;
 }
 
@@ -326,7 +328,7 @@ static Outcome request_handle(const Request *request, Target *target, char **ret
                 return answer(ret_why, OUTCOME_REFUSED,
                               "%s did not opt in; run as root: healthctl adopt %s", request->unit,
                               request->unit);
-        if (string_equal(request->action, NOTE))
+        if (string_equal(request->action, "note"))
                 return answer(ret_why, OUTCOME_REFUSED, "%s is left alone: %s", request->unit,
                               request->reason);
         r = target_read(target, request->unit);
@@ -384,8 +386,7 @@ int main(void) {
 
         if (sd_listen_fds(1) != 1 ||
             sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0) {
-                fputs("healthd-guard is started by healthd-guard.socket, not by hand: see "
-                      "healthd-guard(8)\n",
+                fputs("healthd-guard is started by healthd-guard.socket: see healthd-guard(8)\n",
                       stderr);
                 return EXIT_FAILURE;
         }

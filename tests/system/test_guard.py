@@ -175,10 +175,22 @@ def test_a_unit_on_its_way_is_left_alone(machine):
 def test_feeding_and_disarming(machine):
     write_service(machine, "armed.service", "Type=exec\nExecStart=/bin/sleep 1h\n")
     assert ask(machine, "armed.service", "arm").startswith("done ")
-    assert machine.properties("armed.service")["WatchdogUSec"] == "3min"
+    assert machine.properties("armed.service")["WatchdogUSec"] == "3min 1s"
     assert ask(machine, "armed.service", "note").startswith("refused armed.service is left alone: ")
     assert ask(machine, "armed.service", "disarm").startswith("done ")
     assert machine.properties("armed.service")["WatchdogUSec"] == "0"
+
+
+@pytest.mark.parametrize("window", ["30s", "3min"])
+def test_a_watchdog_of_the_unit_s_own_is_not_replaced(machine, window):
+    write_service(machine, "own.service", 
+                  f"Type=exec\nExecStart=/bin/sleep 1h\nWatchdogSec={window}\n")
+    for action in ("arm", "disarm"):
+        answer = ask(machine, "own.service", action)
+        assert answer.startswith("refused own.service has WatchdogSec= of its own"), answer
+        assert machine.properties("own.service")["WatchdogUSec"] == window
+    assert ask(machine, "own.service", "look").startswith("done ")
+    machine.enter("systemctl", "stop", "own.service")
 
 
 def test_nobody_else_is_hit_when_the_process_is_just_gone(machine):

@@ -177,19 +177,19 @@ def test_healthd_killed_again_and_again_hurts_nobody(machine):
         f"many{number}": FAST.format(unit=unit, port=7100 + number,
                                      keys=SOON + ("GuardMode=feed\n" if number % 2 else ""))
         for number, unit in enumerate(units)}, service="RestartSec=200ms\n")
-    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min")
+    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min 1s")
     for _ in range(10):
         pid = int(machine.show("MainPID"))
         os.kill(machine.host_pid(pid), signal.SIGKILL)
         wait_until("another process", lambda pid=pid: int(machine.show("MainPID")) not in (0, pid),
                    timeout=20)
-    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min")
+    wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min 1s")
     assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 5
     # A clean stop disarms, and so does what runs after a kill that nobody follows.
     machine.enter("systemctl", "stop", SERVICE)
     wait_until("disarmed", lambda: machine.properties("many1.service")["WatchdogUSec"] == "0")
     machine.enter("systemctl", "start", SERVICE)
-    wait_until("feeding", lambda: machine.properties("many3.service")["WatchdogUSec"] == "3min")
+    wait_until("feeding", lambda: machine.properties("many3.service")["WatchdogUSec"] == "3min 1s")
     machine.enter("systemctl", "kill", "-s", "KILL", SERVICE)
     machine.enter("systemctl", "stop", SERVICE)
     wait_until("disarmed", lambda: machine.properties("many3.service")["WatchdogUSec"] == "0")

@@ -9,7 +9,8 @@ import os
 import pytest
 
 UNITS = ["healthd.service", "healthd.socket", "healthd-http.socket", "healthd-guard.service",
-         "healthd-guard.socket"]
+         "healthd-guard.socket", "healthd@orders.service",
+         "healthd@orders.socket", "healthd-healthy.service", "healthd-healthy.target"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
