@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/dependencies.h"
+#include "publish/alerts.h"
 #include "publish/control-desk.h"
 #include "publish/guard-feed.h"
 #include "publish/guards.h"
@@ -39,6 +40,7 @@ struct Manager {
         Notify *notify;
         Watchdog *watchdog;
         Guards *guards;
+        Alerts *alerts; /* NULL for a wrapped program: the host's own healthd tells */
         GuardFeed *guard_feed;
         HttpServer *server;
         ControlDesk desk;
@@ -57,6 +59,8 @@ static void manager_on_report(Check *check, const CheckChanges *changes, void *u
         memory_note(manager->memory, check, changes);
         transitions_log(manager->journal, &manager->view, check, changes);
         guards_note(manager->guards, check);
+        if (manager->alerts && (changes->transition || changes->flapping))
+                alerts_note(manager->alerts, check);
         dependencies_run(&manager->view.checks, check, now_monotonic_usec());
         service_status_touch(&manager->status);
 }
@@ -215,6 +219,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
         r = guards_bind(manager->guards);
         if (r >= 0)
                 r = guard_feed_bind(manager->guard_feed);
+        if (r >= 0 && manager->alerts)
+                r = alerts_bind(manager->alerts, settings->alerts, settings->n_alerts);
         if (r < 0)
                 return r;
         manager->status.ready_when = manager->options->wrapped_pid > 0 ? READY_WHEN_PASSED
@@ -405,9 +411,17 @@ static int manager_take_over(Manager *manager) {
         manager->status.notify = manager->notify;
         manager->status.journal = manager->journal;
         manager->status.memory = manager->memory;
+        if (!wrapped) {
+                r = alerts_new(manager->runtime, &manager->view, manager->journal, manager->memory,
+                               &manager->alerts);
+                if (r < 0)
+                        return r;
+        }
+        manager->view.alerts = manager->alerts;
         manager->desk = (ControlDesk){
                 .view = &manager->view,
                 .memory = manager->memory,
+                .alerts = manager->alerts,
                 .journal = manager->journal,
                 .reload = manager_on_reload_asked,
                 .userdata = manager,
@@ -453,6 +467,7 @@ Manager *manager_free(Manager *manager) {
                 return NULL;
         control_desk_done(&manager->desk);
         guards_free(manager->guards);
+        alerts_free(manager->alerts);
         guard_feed_free(manager->guard_feed);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alert/alert-table.h"
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/dependencies.h"
@@ -48,6 +49,9 @@ void settings_done(Settings *settings) {
         for (size_t i = 0; i < settings->n_checks; i++)
                 check_settings_done(&settings->checks[i]);
         free(settings->checks);
+        for (size_t i = 0; i < settings->n_alerts; i++)
+                alert_settings_done(&settings->alerts[i]);
+        free(settings->alerts);
         config_problems_done(&settings->problems);
         *settings = (Settings){};
 }
@@ -90,6 +94,27 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
                                    context->problems);
 }
 
+static int settings_load_alerts(Settings *settings, char *const *directories, Runtime *runtime,
+                                ConfigContext *context) {
+        _cleanup_(config_file_list_done) ConfigFileList files = {};
+        int r;
+
+        r = config_search_read_all(directories, "alerts", ".alert", context->problems, &files);
+        if (r < 0)
+                return r;
+        settings->alerts = calloc(files.n_items + 1, sizeof(AlertSettings));
+        if (!settings->alerts)
+                return -ENOMEM;
+        for (size_t i = 0; i < files.n_items; i++) {
+                r = alert_settings_load(&settings->alerts[settings->n_alerts], files.items[i],
+                                        alert_types, runtime, context);
+                if (r < 0)
+                        return r;
+                settings->n_alerts++;
+        }
+        return 0;
+}
+
 int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret) {
         _cleanup_(settings_done) Settings settings = {
                 .ready_when = ready_when,
@@ -107,6 +132,9 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
         if (r < 0)
                 return r;
         r = settings_load_checks(&settings, directories, runtime, &context);
+        if (r < 0)
+                return r;
+        r = settings_load_alerts(&settings, directories, runtime, &context);
         if (r < 0)
                 return r;
         *ret = settings;

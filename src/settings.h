@@ -3,6 +3,7 @@
 
 /* The whole configuration, read and understood before anything of it runs. */
 
+#include "alert/alert-settings.h"
 #include "check/check-settings.h"
 #include "config/config-file.h"
 #include "publish/http-server.h"
@@ -15,12 +16,14 @@ typedef struct Settings {
         RateLimit restart_limit;
         CheckSettings *checks; /* sorted by name */
         size_t n_checks;
+        AlertSettings *alerts; /* sorted by name */
+        size_t n_alerts;
         ConfigProblems problems; /* of all files */
 } Settings;
 
 /*
- * Reads healthd.conf and checks/ below each directory of the search path. Mistakes are collected
- * in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing. runtime
+ * Reads healthd.conf, checks/ and alerts/ below each directory of the search path. Mistakes are
+ * collected in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing. runtime
  * NULL: only verify. Returns 0 or -ENOMEM.
  */
 int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret);

@@ -20,6 +20,7 @@ Runtime *runtime_free(Runtime *runtime) {
         scheduler_free(runtime->scheduler);
         reactor_free(runtime->reactor);
         sd_event_unref(runtime->event);
+        counters_done(&runtime->statistics.alerts);
         counters_done(&runtime->statistics.answers);
         counters_done(&runtime->statistics.guard_actions);
         free(runtime);

@@ -25,6 +25,7 @@ typedef struct Statistics {
         uint64_t requests;
         uint64_t journal_dropped;
         uint64_t watchdog_pings;
+        Counters alerts;            /* by name and what came of it */
         Counters guard_actions;     /* by unit and what came of it */
         Counters answers;           /* requests by endpoint and status code */
         Durations answer_durations; /* from the beginning of a request to its answer */

@@ -110,8 +110,8 @@ static int see_recovery(AlertTable *table, AlertSlot *slot, const AlertPolicy *p
         if (!slot || !slot->failing)
                 return 0;
         is_known = slot->told != STATUS_UNKNOWN || slot->owed != STATUS_UNKNOWN;
-        /* It fails again soon: its recovery is told when it is calm. */
-        if (is_known && sight->flapping)
+        /* It fails again soon: its recovery counts when it is calm. */
+        if (sight->flapping)
                 return 0;
         if (!is_known || (slot->told != STATUS_UNKNOWN && !policy->send_resolved)) {
                 slot_remove(table, slot);

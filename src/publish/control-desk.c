@@ -300,6 +300,37 @@ static int control_desk_beat(ControlDesk *desk, const ControlRequest *request, C
         return control_reply_say(ret, MHD_HTTP_OK, "noted");
 }
 
+/* What comes of it is seen at /health/alerts: it may take as long as the alert's Timeout=. */
+static int control_desk_alert_test(ControlDesk *desk, const ControlRequest *request,
+                                   ControlReply *ret) {
+        _cleanup_(json_writer_done) JsonWriter json = {};
+        const char *nearest;
+        uint32_t id;
+        int r;
+
+        r = desk->alerts ? alerts_test(desk->alerts, request->alert, &id) : -ENOENT;
+        if (r == -EINVAL)
+                return control_reply_say(ret, MHD_HTTP_CONFLICT,
+                                         "the file of the alert \"%s\" has mistakes; "
+                                         "\"healthd --verify\" names them",
+                                         request->alert);
+        if (r < 0) {
+                nearest = desk->alerts ? alerts_nearest(desk->alerts, request->alert) : NULL;
+                return control_reply_say(ret, MHD_HTTP_NOT_FOUND,
+                                         "there is no alert \"%s\"%s%s%s /health/alerts lists "
+                                         "them all.",
+                                         request->alert, nearest ? "; did you mean \"" : "",
+                                         nearest ? nearest : "", nearest ? "\"?" : ".");
+        }
+        json_object_begin(&json, NULL);
+        json_add_string(&json, "detail", "a test message is on its way; /health/alerts tells how "
+                                         "it ends");
+        json_add_unsigned(&json, "id", id);
+        json_object_end(&json);
+        ret->status = MHD_HTTP_ACCEPTED;
+        return json_writer_finish(&json, &ret->text, &ret->length);
+}
+
 int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *userdata) {
         static int (*const actions[_CONTROL_MAX])(ControlDesk *, const ControlRequest *,
                                                   ControlReply *) = {
@@ -308,6 +339,7 @@ int control_desk_handle(const ControlRequest *request, ControlReply *ret, void *
                 [CONTROL_RESET_BREAKER] = control_desk_reset_breaker,
                 [CONTROL_RUN] = control_desk_run,
                 [CONTROL_RELOAD] = control_desk_reload,
+                [CONTROL_ALERT_TEST] = control_desk_alert_test,
                 [CONTROL_BEAT] = control_desk_beat,
         };
 

@@ -3,6 +3,7 @@
 
 /* Does what an administrator asks for over the unix socket, and ends silences in time. */
 
+#include "publish/alerts.h"
 #include "publish/control.h"
 #include "publish/journal.h"
 #include "publish/memory.h"
@@ -12,6 +13,7 @@
 typedef struct ControlDesk {
         HealthView *view;
         Memory *memory;
+        Alerts *alerts; /* NULL: none are sent */
         Journal *journal;
         /* Returns the number of checks, or -EINVAL if the configuration has mistakes. */
         int (*reload)(void *userdata);

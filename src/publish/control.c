@@ -39,6 +39,7 @@ static const VerbInfo verbs[_CONTROL_MAX] = {
         [CONTROL_RESET_BREAKER] = { "reset-breaker", { "check" }, "{\"check\":\"redis\"}" },
         [CONTROL_RUN] = { "run", { "check" }, "{\"check\":\"redis\"}" },
         [CONTROL_RELOAD] = { "reload", {}, "{} or nothing" },
+        [CONTROL_ALERT_TEST] = { "alert-test", { "alert" }, "{\"alert\":\"ops\"}" },
         [CONTROL_BEAT] = { "beat",
                            { "check", "status", "exit_status" },
                            "{\"check\":\"backup\"}, or with \"status\":\"start\", or with "
@@ -203,6 +204,10 @@ static int require_members(const ControlRequest *request, char **ret_why) {
                 if (!request->check)
                         return refuse(verb, ret_why, "\"check\" is missing");
                 return 0;
+        case CONTROL_ALERT_TEST:
+                if (!request->alert)
+                        return refuse(verb, ret_why, "\"alert\" is missing");
+                return 0;
         case CONTROL_RELOAD:
         case _CONTROL_MAX:
                 return 0;
@@ -223,6 +228,9 @@ int control_parse(ControlVerb verb, const char *body, size_t size, ControlReques
         if (r < 0)
                 return r;
         r = read_text(verb, object, "check", &request.check, ret_why);
+        if (r < 0)
+                return r;
+        r = read_text(verb, object, "alert", &request.alert, ret_why);
         if (r < 0)
                 return r;
         r = read_text(verb, object, "reason", &request.reason, ret_why);
@@ -247,6 +255,7 @@ int control_parse(ControlVerb verb, const char *body, size_t size, ControlReques
 
 void control_request_done(ControlRequest *request) {
         free(request->check);
+        free(request->alert);
         free(request->reason);
         *request = (ControlRequest){};
 }

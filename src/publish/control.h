@@ -23,6 +23,7 @@ typedef enum ControlVerb {
         CONTROL_RESET_BREAKER,
         CONTROL_RUN,
         CONTROL_RELOAD,
+        CONTROL_ALERT_TEST,
         CONTROL_BEAT,
         _CONTROL_MAX,
 } ControlVerb;
@@ -30,6 +31,7 @@ typedef enum ControlVerb {
 typedef struct ControlRequest {
         ControlVerb verb;
         char *check; /* name or glob; NULL where none is needed */
+        char *alert; /* name; NULL where none is needed */
         char *reason;
         uint64_t duration_usec;
         uint32_t id; /* of a silence; 0: none given */

@@ -14,9 +14,9 @@
 #include "publish/state-store.h"
 
 /* To be raised when CheckState, History or one of the globals below change. */
-#define STATE_VERSION 4
+#define STATE_VERSION 5
 
-static const char *const global_names[] = { "budget", "guards", "silences", NULL };
+static const char *const global_names[] = { "alerts", "budget", "guards", "silences", NULL };
 
 /* 10 000 checks with their names and coarse histories stay below 64 MiB. */
 _Static_assert(sizeof(CheckState) <= 240, "two copies of it for each check");
@@ -25,6 +25,7 @@ typedef union LongestGlobal {
         RestartBudget budget;
         GuardRecords guards;
         SilenceTable silences;
+        AlertTable alerts;
 } LongestGlobal;
 
 /*
@@ -42,6 +43,7 @@ struct Memory {
         RestartBudget budget;
         GuardRecords guards;
         SilenceTable silences;
+        AlertTable alerts;
 };
 
 bool memory_is_fd_name(const char *name) {
@@ -136,6 +138,23 @@ static void memory_load_silences(Memory *memory) {
                                          "dropped: everybody is told of every failure again."));
 }
 
+/* Also after a reboot: the receivers know nothing of it. */
+static void memory_load_alerts(Memory *memory) {
+        _cleanup_free_ AlertTable *alerts = calloc(1, sizeof(AlertTable));
+        StateSlot slot;
+        size_t size;
+
+        if (!alerts || state_store_find_global(memory->store, "alerts", &slot) < 0 ||
+            state_slot_read(&slot, alerts, sizeof(*alerts), &size) < 0 ||
+            alert_table_load(&memory->alerts, alerts, size,
+                             state_store_is_same_boot(memory->store), now_monotonic_usec()) >= 0)
+                return;
+        journal_submit(memory->journal,
+                       journal_entry_new(LOG_WARNING, MESSAGE_STATE_REFUSED,
+                                         "What was kept of the alerts is damaged and is dropped: "
+                                         "failures are told again, some recoveries are not."));
+}
+
 Memory *memory_free(Memory *memory) {
         if (!memory)
                 return NULL;
@@ -169,6 +188,7 @@ int memory_new(Notify *notify, Journal *journal, const char *path, const MemoryF
                 memory_load_budget(memory);
                 memory_load_guards(memory);
                 memory_load_silences(memory);
+                memory_load_alerts(memory);
         }
         *ret = TAKE_PTR(memory);
         return 0;
@@ -271,6 +291,7 @@ int memory_bind(Memory *memory, const CheckSet *checks) {
         }
         memory_save_budget(memory);
         memory_save_silences(memory);
+        memory_save_alerts(memory);
         return 0;
 }
 
@@ -321,6 +342,17 @@ void memory_save_silences(Memory *memory) {
 
         if (memory->store && state_store_find_global(memory->store, "silences", &slot) >= 0)
                 (void) state_slot_write(&slot, &memory->silences, sizeof(memory->silences));
+}
+
+AlertTable *memory_alerts(Memory *memory) {
+        return &memory->alerts;
+}
+
+void memory_save_alerts(Memory *memory) {
+        StateSlot slot;
+
+        if (memory->store && state_store_find_global(memory->store, "alerts", &slot) >= 0)
+                (void) state_slot_write(&slot, &memory->alerts, alert_table_size(&memory->alerts));
 }
 
 void memory_save_file(const Memory *memory) {

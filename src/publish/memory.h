@@ -10,6 +10,7 @@
 #include "check/check-set.h"
 #include "check/silence.h"
 #include "publish/guard-record.h"
+#include "publish/alert-queue.h"
 #include "publish/journal.h"
 #include "publish/notify.h"
 #include "publish/restart-budget.h"
@@ -53,6 +54,8 @@ void memory_load_guard(const Memory *memory, const char *unit, GuardRecord *ret)
 void memory_save_guard(Memory *memory, const char *unit, const GuardRecord *record);
 SilenceTable *memory_silences(Memory *memory);
 void memory_save_silences(Memory *memory);
+AlertTable *memory_alerts(Memory *memory);
+void memory_save_alerts(Memory *memory);
 
 /* Writes the file. Blocks on the disk: at the stop only. */
 void memory_save_file(const Memory *memory);

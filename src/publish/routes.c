@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "publish/alerts.h"
 #include "report/health-ietf.h"
 #include "report/history-json.h"
 #include "report/metrics.h"
@@ -157,6 +158,16 @@ static int render_silences(const HealthView *view, const Asked *asked, bool deta
         return silences_json_render(view->silences, now_realtime_usec(), &ret->text, &ret->length);
 }
 
+static int render_alerts(const HealthView *view, const Asked *asked, bool details,
+                         uint64_t now_usec, Rendering *ret) {
+        (void) asked;
+        (void) now_usec;
+        if (!details)
+                return -EACCES;
+        ret->status = MHD_HTTP_OK;
+        return alerts_render(view->alerts, &ret->text, &ret->length);
+}
+
 /* Always 200: a scraper drops the body of anything else. */
 static int render_metrics(const HealthView *view, const Asked *asked, bool details,
                           uint64_t now_usec, Rendering *ret) {
@@ -182,6 +193,7 @@ static const Route routes[] = {
           .render = render_silences,
           .cache_usec = CACHE_USEC,
           .volatile_state = true },
+        { .path = "/health/alerts", .render = render_alerts, .volatile_state = true },
         { .path = "/metrics",
           .render = render_metrics,
           .cache_usec = CACHE_USEC,

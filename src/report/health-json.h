@@ -11,12 +11,15 @@
 #include "check/silence.h"
 
 /* What there is to render, owned by the manager; its address stays the same over reloads. */
+typedef struct Alerts Alerts;
+
 typedef struct HealthView {
         CheckSet checks;
         uint64_t generation;          /* grows with every result and every reload */
         uint64_t instance;            /* random, so that ETags of two runs differ */
         uint64_t started_usec;        /* CLOCK_MONOTONIC, for the uptime */
         const SilenceTable *silences; /* NULL: none */
+        const Alerts *alerts;         /* NULL: none; for who publishes */
         const Runtime *runtime;       /* for /metrics: what the daemon counts of itself */
         unsigned restarts_left;       /* of the restart budget */
         bool recent;                  /* show the last results of each check, not its details */

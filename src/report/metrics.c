@@ -156,6 +156,20 @@ static void add_guard_actions(MetricsWriter *writer, const Scene *scene) {
         add_counters(writer, &scene->view->runtime->statistics.guard_actions, "unit", "result");
 }
 
+static void add_alerts(MetricsWriter *writer, const Scene *scene) {
+        const Counters *counters = &scene->view->runtime->statistics.alerts;
+
+        for (size_t i = 0; i < counters->n_items; i++) {
+                const Counter *counter = &counters->items[i];
+
+                metrics_add(writer,
+                            (MetricLabel[]){ { "alert", counter->words[0] },
+                                             { "result", counter->words[1] },
+                                             {} },
+                            (double) counter->value);
+        }
+}
+
 static void add_requests(MetricsWriter *writer, const Scene *scene) {
         add_counters(writer, &scene->view->runtime->statistics.answers, "endpoint", "code");
 }
@@ -238,6 +252,9 @@ static const Metric metrics[] = {
         { { "healthd_restart_budget_remaining", METRIC_GAUGE, NULL,
             "Restarts by the watchdog that are left; at 0 it is fed whatever the checks say." },
           .add = add_restarts_left },
+        { { "healthd_alerts", METRIC_COUNTER, NULL,
+            "Messages of an alert, by what came of them: sent, failed (and tried again), dropped." },
+          .add = add_alerts },
         { { "healthd_http_requests", METRIC_COUNTER, NULL,
             "Requests answered, by endpoint and status code." },
           .add = add_requests },
