@@ -187,9 +187,7 @@ static int email_try_address(EmailAlert *email);
 static void email_on_sent(CurlTransfer *transfer, CURLcode result, void *userdata) {
         _cleanup_free_ char *why = NULL;
         EmailAlert *email = userdata;
-        long answer = 0;
 
-        (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &answer);
         if (result == CURLE_OK) {
                 email_finish(email, true, "the server took the message");
                 return;
@@ -198,7 +196,7 @@ static void email_on_sent(CurlTransfer *transfer, CURLcode result, void *userdat
             email_try_address(email) >= 0)
                 return;
         (void) string_printf(&why, "%s%s", curl_transfer_strerror(transfer, result),
-                             answer == 0 && result == CURLE_USE_SSL_FAILED
+                             result == CURLE_USE_SSL_FAILED
                                              ? " (the server offers no STARTTLS: StartTLS=no would "
                                                "send the message for all to read)"
                                              : "");

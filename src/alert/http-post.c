@@ -28,13 +28,13 @@ static char *result_format(const HttpPost *post, const HttpResult *result) {
         char *text = NULL;
 
         if (result->outcome != HTTP_ANSWERED) {
-                (void) string_printf(&text, "POST %s: %s", post->shown,
+                (void) string_printf(&text, "%s: %s", post->shown,
                                      result->error ? result->error : "out of memory");
                 return text;
         }
         if (result->body)
                 (void) snprintf(answer, sizeof(answer), "%s", result->body);
-        (void) string_printf(&text, "POST %s: status %ld%s%s", post->shown, result->status,
+        (void) string_printf(&text, "%s answered with status %ld%s%s", post->shown, result->status,
                              *answer ? ": " : "", answer);
         string_make_printable(text);
         return text;
@@ -70,9 +70,14 @@ int http_post_start(HttpPost *post, const HttpKeys *keys, Runtime *runtime, char
                 .body_max = ANSWER_MAX,
                 .keep_body = true,
         };
+        _cleanup_free_ char *host = NULL;
+        uint16_t port;
+        bool tls;
         int r;
 
-        r = http_url_format_shown(keys->target, &post->shown);
+        r = http_url_get_server(keys->target, &host, &port, &tls);
+        if (r >= 0)
+                r = string_printf(&post->shown, "%s:%u", host, port);
         if (r >= 0)
                 r = http_post_set_headers(post, keys, header);
         http_keys_apply(keys, &settings);
@@ -98,7 +103,7 @@ char *http_post_cancel(HttpPost *post) {
         if (!post->request)
                 return NULL;
         http_request_abandon(post->request, &result);
-        (void) string_printf(&text, "POST %s: %s", post->shown,
+        (void) string_printf(&text, "%s: %s", post->shown,
                              result.error ? result.error : "no answer");
         http_result_done(&result);
         http_post_clear(post);

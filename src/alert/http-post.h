@@ -11,7 +11,7 @@ typedef struct HttpPost {
         HttpRequest *request; /* while one is under way */
         char *body;
         StringList headers; /* those of the keys and our own */
-        char *shown;        /* the URL for people */
+        char *shown;        /* the server: the path may be as good as a password */
         AlertHandler on_done;
         void *userdata;
 } HttpPost;

@@ -29,6 +29,9 @@ typedef struct WebhookAlert {
 } WebhookAlert;
 
 static const ConfigKey webhook_keys[] = {
+        /* Found before that of HTTP_KEYS: whoever knows the URL of a chat's webhook can post. */
+        { "URL", config_parse_string, offsetof(WebhookAlert, http.url),
+          .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
         HTTP_KEYS(WebhookAlert, http),
         { "Template", config_parse_path, offsetof(WebhookAlert, template_path) },
         { "Secret", config_parse_string, offsetof(WebhookAlert, secret),

@@ -135,6 +135,30 @@ int alert_queue_see(AlertTable *table, const AlertPolicy *policy, const AlertSig
                               : see_recovery(table, slot, policy, sight, now_usec);
 }
 
+/* How much sooner than its time a slot may go, if others go now. */
+static uint64_t slot_slack_usec(const AlertSlot *slot, const AlertPolicy *policy) {
+        if (slot->owed != STATUS_UNKNOWN || !slot->failing)
+                return policy->merge_usec;
+        return slot->told != STATUS_UNKNOWN ? policy->repeat_usec / 4 : 0;
+}
+
+bool alert_queue_gather(AlertTable *table, const AlertPolicy *policy, uint64_t now_usec) {
+        bool any = false;
+
+        for (size_t i = 0; i < table->n_items && !any; i++)
+                any = table->items[i].alert == policy->alert &&
+                      table->items[i].due_usec <= now_usec;
+        for (size_t i = 0; any && i < table->n_items; i++) {
+                AlertSlot *slot = &table->items[i];
+
+                if (slot->alert == policy->alert && slot->due_usec > now_usec &&
+                    slot->due_usec != ALERT_NEVER_USEC &&
+                    slot->due_usec - now_usec <= slot_slack_usec(slot, policy))
+                        slot->due_usec = now_usec;
+        }
+        return any;
+}
+
 bool alert_queue_is_to_be_told(AlertSlot *slot, const AlertPolicy *policy, bool quiet,
                                uint64_t now_usec) {
         if (!slot->failing)

@@ -75,6 +75,12 @@ int alert_queue_see(AlertTable *table, const AlertPolicy *policy, const AlertSig
                     uint64_t now_usec);
 
 /*
+ * When the first slot of an alert is due, those that follow within its merge window are due too,
+ * and so are repetitions that come soon anyway. Returns whether any is.
+ */
+bool alert_queue_gather(AlertTable *table, const AlertPolicy *policy, uint64_t now_usec);
+
+/*
  * A slot is due. Whether a message is to be sent about it now; else its next time is set. quiet: as
  * above, now.
  */

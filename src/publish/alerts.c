@@ -280,6 +280,8 @@ static int rule_collect(AlertRule *rule, const AlertScene *scene, uint64_t now_u
 
         if (settings->type->events_max && settings->type->events_max(settings->instance) < events_max)
                 events_max = settings->type->events_max(settings->instance);
+        if (!alert_queue_gather(table, &rule->policy, now_usec))
+                return 0;
         for (size_t i = 0; i < table->n_items && rule->message.n_events < events_max; i++) {
                 AlertSlot *slot = &table->items[i];
                 const Check *check;

@@ -2,6 +2,7 @@
 """Runs the healthd under test (environment HEALTHD_BINARY) and asks it things."""
 
 import collections
+import fcntl
 import http.client
 import json
 import os
@@ -48,6 +49,7 @@ class NotifySocket:
         self.path = str(pathlib.Path(directory, "notify"))
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
+        self.kept = {}  # name: descriptor, given with FDSTORE=1
         self.messages = []  # (monotonic time, {name: value})
         self.reading = threading.Event()
         self.reading.set()
@@ -70,13 +72,26 @@ class NotifySocket:
                 data, ancillary, _, _ = socket.recv_fds(self.socket, 8192, 16)
             except OSError:
                 return
-            for descriptor in ancillary:
-                os.close(descriptor)
-            if not data:
-                return
             lines = data.decode("utf-8", "replace").splitlines()
             fields = dict(line.split("=", 1) for line in lines if "=" in line)
+            self.keep(fields, ancillary)
+            if not data:
+                return
             self.messages.append((time.monotonic(), fields))
+
+    def keep(self, fields, descriptors):
+        """The descriptor store: by name, as systemd has it."""
+        name = fields.get("FDNAME")
+        if "FDSTOREREMOVE" in fields and name in self.kept:
+            os.close(self.kept.pop(name))
+        for descriptor in descriptors:
+            # Out of the way of those a started daemon gets.
+            high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100)
+            os.close(descriptor)
+            if "FDSTORE" in fields:
+                self.kept[name] = high
+            else:
+                os.close(high)
 
     def values(self, name):
         """Every value received for a name, oldest first."""
@@ -94,6 +109,8 @@ class NotifySocket:
             waker.sendto(b"", self.path)
         self.thread.join(5)
         self.socket.close()
+        for descriptor in self.kept.values():
+            os.close(descriptor)
 
 
 class Healthd:
