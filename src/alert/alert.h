@@ -21,11 +21,11 @@ typedef struct AlertEvent {
         char *description; /* of the check */
         char *groups;      /* separated by blanks */
         char *status;
-        char *reason;   /* of a recovery: the last one while it failed */
-        bool required;  /* the check can make the host unhealthy */
-        bool resolved;  /* it has recovered */
-        bool flapping;  /* it changes all the time; told once */
-        bool reminder;  /* it was told before and is still so */
+        char *reason;        /* of a recovery: the last one while it failed */
+        bool required;       /* the check can make the host unhealthy */
+        bool resolved;       /* it has recovered */
+        bool flapping;       /* it changes all the time; told once */
+        bool reminder;       /* it was told before and is still so */
         uint64_t begin_usec; /* CLOCK_REALTIME; since when it failed */
         uint64_t end_usec;   /* since when it does not; 0: it does */
 } AlertEvent;
@@ -37,8 +37,8 @@ typedef struct AlertMessage {
         char *subject; /* one line */
         char *text;    /* a line for each event */
         AlertEvent *events;
-        size_t n_events; /* at least one */
-        bool test;       /* somebody wants to see whether it arrives */
+        size_t n_events;       /* at least one */
+        bool test;             /* somebody wants to see whether it arrives */
         uint64_t created_usec; /* CLOCK_REALTIME */
 } AlertMessage;
 

@@ -127,8 +127,7 @@ static void add_labels(JsonWriter *json, const AlertmanagerAlert *alertmanager,
 static void add_annotations(JsonWriter *json, const AlertMessage *message,
                             const AlertEvent *event) {
         json_object_begin(json, "annotations");
-        json_add_string(json, "summary",
-                        message->n_events == 1 ? message->subject : event->reason);
+        json_add_string(json, "summary", message->n_events == 1 ? message->subject : event->reason);
         json_add_string(json, "reason", event->reason);
         json_add_string(json, "status", event->status);
         json_add_string(json, "description", event->description);

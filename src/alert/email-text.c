@@ -12,7 +12,7 @@
 #include "base/time-util.h"
 
 /* RFC 2047: an encoded word is 75 letters at most, with its frame. */
-#define ENCODED_MAX 63
+#define ENCODED_MAX    63
 /* RFC 5321: a line is 998 bytes at most. */
 #define LINE_MAX_BYTES 900
 

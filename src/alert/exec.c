@@ -17,7 +17,7 @@
 
 typedef struct ExecAlert {
         StringList command;
-        bool has_command; /* there is one in the file, if only one that is refused */
+        bool has_command;       /* there is one in the file, if only one that is refused */
         StringList environment; /* after prepare() all of it */
         Child *child;
         AlertHandler on_done;

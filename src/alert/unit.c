@@ -80,8 +80,8 @@ static int unit_name(const char *name, const char *check, char **ret) {
 
 static void unit_on_reply(sd_bus_message *reply, const char *error, void *userdata) {
         _cleanup_free_ char *detail = NULL, *started = NULL;
-        bool needs_rule = error && (strcasestr(error, "authentication") ||
-                                    strcasestr(error, "denied"));
+        bool needs_rule = error &&
+                          (strcasestr(error, "authentication") || strcasestr(error, "denied"));
         UnitAlert *alert = userdata;
 
         (void) reply;

@@ -38,8 +38,8 @@ static int http_prepare_login(HttpKeys *keys, TypeSetup *setup) {
         if (keys->username || keys->password || keys->token) {
                 string_free_secret(password);
                 return type_setup_refuse(setup, "URL",
-                                          "URL= has a user name or password, and Username=, "
-                                          "Password= or Token= too; give them once");
+                                         "URL= has a user name or password, and Username=, "
+                                         "Password= or Token= too; give them once");
         }
         keys->username = TAKE_PTR(username);
         keys->password = password;
@@ -116,7 +116,7 @@ int http_keys_prepare(HttpKeys *keys, const char *example, TypeSetup *setup) {
                 return r;
         if (keys->token && (keys->username || keys->password))
                 return type_setup_refuse(setup, "Token",
-                                          "Token= and Username= or Password= exclude each other");
+                                         "Token= and Username= or Password= exclude each other");
         if (keys->password && !keys->username)
                 return type_setup_refuse(setup, "Password", "Password= needs Username=");
         if (keys->key && !keys->certificate)

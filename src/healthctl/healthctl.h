@@ -60,6 +60,7 @@ void healthctl_done(Healthctl *ctl);
  */
 int verb_abandon(Healthctl *ctl, char **arguments);
 int verb_adopt(Healthctl *ctl, char **arguments);
+int verb_alert(Healthctl *ctl, char **arguments);
 int verb_beat(Healthctl *ctl, char **arguments);
 int verb_cat(Healthctl *ctl, char **arguments);
 int verb_check(Healthctl *ctl, char **arguments);

@@ -45,6 +45,7 @@ static const Verb verbs[] = {
         { "silence", 0, 1, verb_silence, EXIT_FAILURE },
         { "unsilence", 1, 1, verb_unsilence, EXIT_FAILURE },
         { "reset-breaker", 1, UINT_MAX, verb_reset_breaker, EXIT_FAILURE },
+        { "alert", 2, 2, verb_alert, EXIT_FAILURE },
         { "adopt", 1, 1, verb_adopt, EXIT_FAILURE },
         { "abandon", 1, 1, verb_abandon, EXIT_FAILURE },
         { "reload", 0, 0, verb_reload, EXIT_FAILURE },
@@ -72,6 +73,7 @@ static int verb_help(Healthctl *ctl, char **arguments) {
                      "them\n"
                      "  unsilence CHECK|GLOB|ID   End a silence\n"
                      "  reset-breaker CHECK       Its server is back: close the breaker, run it\n"
+                     "  alert test NAME           Send a real message by an alert\n"
                      "  adopt UNIT, abandon UNIT  Let the guard act on a service; --restart "
                      "--dry-run\n"
                      "  reload, verify            Read the configuration again; only check it\n"

@@ -37,9 +37,9 @@ typedef struct AlertRule {
         AlertMessage message; /* under way */
         AlertTold told[ALERT_EVENTS_MAX];
         Timer deadline_timer;
-        uint64_t next_try_usec; /* not sooner, because the last attempts failed */
-        unsigned failures;      /* in a row */
-        char *last_detail;      /* what came of the last attempt */
+        uint64_t next_try_usec;           /* not sooner, because the last attempts failed */
+        unsigned failures;                /* in a row */
+        char *last_detail;                /* what came of the last attempt */
         uint64_t delivered_realtime_usec; /* the last message; 0: never */
         uint64_t n_sent, n_failed, n_dropped;
         bool overflows; /* and that was said */

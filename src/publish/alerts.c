@@ -16,7 +16,7 @@
 #include "publish/alert-rule.h"
 #include "publish/journal-messages.h"
 
-#define HOST_SIZE 65
+#define HOST_SIZE    65
 /* An eighth of the wait at most, so that hosts that lost a receiver do not come back together. */
 #define JITTER_SHARE 8
 
@@ -278,7 +278,8 @@ static int rule_collect(AlertRule *rule, const AlertScene *scene, uint64_t now_u
         AlertTable *table = memory_alerts(alerts->memory);
         size_t events_max = settings->merge_usec > 0 ? ALERT_EVENTS_MAX : 1;
 
-        if (settings->type->events_max && settings->type->events_max(settings->instance) < events_max)
+        if (settings->type->events_max &&
+            settings->type->events_max(settings->instance) < events_max)
                 events_max = settings->type->events_max(settings->instance);
         if (!alert_queue_gather(table, &rule->policy, now_usec))
                 return 0;
@@ -523,8 +524,8 @@ static const char *rule_state(const AlertRule *rule) {
 
 static void add_test(JsonWriter *json, const AlertRule *rule) {
         static const char *const words[_ALERT_TEST_MAX] = {
-                [ALERT_TEST_NONE] = "none",           [ALERT_TEST_WAITING] = "waiting",
-                [ALERT_TEST_SENDING] = "sending",     [ALERT_TEST_DELIVERED] = "delivered",
+                [ALERT_TEST_NONE] = "none",       [ALERT_TEST_WAITING] = "waiting",
+                [ALERT_TEST_SENDING] = "sending", [ALERT_TEST_DELIVERED] = "delivered",
                 [ALERT_TEST_FAILED] = "failed",
         };
 

@@ -323,8 +323,9 @@ static int control_desk_alert_test(ControlDesk *desk, const ControlRequest *requ
                                          nearest ? nearest : "", nearest ? "\"?" : ".");
         }
         json_object_begin(&json, NULL);
-        json_add_string(&json, "detail", "a test message is on its way; /health/alerts tells how "
-                                         "it ends");
+        json_add_string(&json, "detail",
+                        "a test message is on its way; /health/alerts tells how "
+                        "it ends");
         json_add_unsigned(&json, "id", id);
         json_object_end(&json);
         ret->status = MHD_HTTP_ACCEPTED;

@@ -146,8 +146,8 @@ static void memory_load_alerts(Memory *memory) {
 
         if (!alerts || state_store_find_global(memory->store, "alerts", &slot) < 0 ||
             state_slot_read(&slot, alerts, sizeof(*alerts), &size) < 0 ||
-            alert_table_load(&memory->alerts, alerts, size,
-                             state_store_is_same_boot(memory->store), now_monotonic_usec()) >= 0)
+            alert_table_load(&memory->alerts, alerts, size, state_store_is_same_boot(memory->store),
+                             now_monotonic_usec()) >= 0)
                 return;
         journal_submit(memory->journal,
                        journal_entry_new(LOG_WARNING, MESSAGE_STATE_REFUSED,

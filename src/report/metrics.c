@@ -253,7 +253,8 @@ static const Metric metrics[] = {
             "Restarts by the watchdog that are left; at 0 it is fed whatever the checks say." },
           .add = add_restarts_left },
         { { "healthd_alerts", METRIC_COUNTER, NULL,
-            "Messages of an alert, by what came of them: sent, failed (and tried again), dropped." },
+            "Messages of an alert, by what came of them: sent, failed (and tried again), "
+            "dropped." },
           .add = add_alerts },
         { { "healthd_http_requests", METRIC_COUNTER, NULL,
             "Requests answered, by endpoint and status code." },

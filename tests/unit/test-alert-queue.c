@@ -104,7 +104,8 @@ static void test_nothing_is_lost_while_the_receiver_is_away(void **state) {
         /* Not on its heels: who merges would see a recovery only. */
         assert_false(tell(table, &policy, "db", false, 2 * NOW, &status, &resolved) && !resolved);
         if (table->n_items > 0)
-                (void) tell(table, &policy, "db", false, 2 * NOW + USEC_PER_SEC, &status, &resolved);
+                (void) tell(table, &policy, "db", false, 2 * NOW + USEC_PER_SEC, &status,
+                            &resolved);
         assert_true(resolved);
         assert_int_equal(table->n_items, 0);
 }
