@@ -189,8 +189,7 @@ static void clean_environment(void) {
         }
 }
 
-/* Returns -EBADMSG if there are any. */
-static int log_problems(const ConfigProblems *problems) {
+static int log_all(int priority, const char *prefix, const ConfigProblems *problems) {
         int r;
 
         for (size_t i = 0; i < problems->n_items; i++) {
@@ -199,9 +198,16 @@ static int log_problems(const ConfigProblems *problems) {
                 r = config_problem_format(&problems->items[i], &text);
                 if (r < 0)
                         return r;
-                log_error("%s", text);
+                log_message(priority, "%s%s", prefix, text);
         }
-        return problems->n_items > 0 ? -EBADMSG : 0;
+        return 0;
+}
+
+/* Returns -EBADMSG if there are any. */
+static int log_problems(const ConfigProblems *problems) {
+        int r = log_all(LOG_ERR, "", problems);
+
+        return r < 0 ? r : problems->n_items > 0 ? -EBADMSG : 0;
 }
 
 static int verify(void) {
@@ -209,6 +215,8 @@ static int verify(void) {
         int r;
 
         r = settings_load(arg_options.directories, READY_WHEN_CHECKED, NULL, &settings);
+        if (r >= 0)
+                r = log_all(LOG_WARNING, "warning: ", &settings.advice);
         return r < 0 ? r : log_problems(&settings.problems);
 }
 

@@ -146,16 +146,24 @@ static void manager_on_shortage(int error, void *userdata) {
         journal_submit(manager->journal, entry);
 }
 
-static void manager_log_problems(Manager *manager, const ConfigProblems *problems) {
+static void manager_log_problems(Manager *manager, int priority, const char *message_id,
+                                 const ConfigProblems *problems) {
         for (size_t i = 0; i < problems->n_items; i++) {
                 _cleanup_free_ char *text = NULL;
 
                 if (config_problem_format(&problems->items[i], &text) < 0)
                         continue;
                 journal_submit(manager->journal,
-                               journal_entry_new(LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM, "%s",
-                                                 text));
+                               journal_entry_new(priority, message_id, "%s", text));
         }
+}
+
+static void manager_log_mistakes(Manager *manager, const Settings *settings) {
+        manager_log_problems(manager, LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM, &settings->problems);
+}
+
+static void manager_log_advice(Manager *manager, const Settings *settings) {
+        manager_log_problems(manager, LOG_WARNING, MESSAGE_CONFIGURATION_ADVICE, &settings->advice);
 }
 
 /* Fills a new set: checks whose settings did not change are the same objects, with their state. */
@@ -267,7 +275,7 @@ static int manager_reload(Manager *manager) {
         if (r >= 0 && manager->status.refused == 0)
                 r = manager_apply(manager, &settings);
         if (r < 0 || manager->status.refused > 0) {
-                manager_log_problems(manager, &settings.problems);
+                manager_log_mistakes(manager, &settings);
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_RELOAD_REFUSED,
                                                  "Reload refused, nothing was changed: %s. Correct "
@@ -275,6 +283,7 @@ static int manager_reload(Manager *manager) {
                                                  r < 0 ? strerror(-r)
                                                        : "the configuration has mistakes"));
         } else {
+                manager_log_advice(manager, &settings);
                 journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));
@@ -457,8 +466,10 @@ static int manager_load(Manager *manager, char **ret_error) {
                 return r;
         /* Those of other checks are none of the wrapped program's; its own say so by their status.
          */
-        if (manager->options->wrapped_pid == 0)
-                manager_log_problems(manager, &settings.problems);
+        if (manager->options->wrapped_pid == 0) {
+                manager_log_mistakes(manager, &settings);
+                manager_log_advice(manager, &settings);
+        }
         return manager_apply(manager, &settings);
 }
 

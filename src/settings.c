@@ -13,6 +13,7 @@
 #include "config/config-search.h"
 #include "config/config-table.h"
 #include "probe/probe-table.h"
+#include "publish/guard-advice.h"
 
 static const char *const ready_when_words[] = {
         [READY_WHEN_CHECKED] = "checked",
@@ -53,6 +54,7 @@ void settings_done(Settings *settings) {
                 alert_settings_done(&settings->alerts[i]);
         free(settings->alerts);
         config_problems_done(&settings->problems);
+        config_problems_done(&settings->advice);
         *settings = (Settings){};
 }
 
@@ -90,8 +92,15 @@ static int settings_load_checks(Settings *settings, char *const *directories, Ru
                         return r;
                 settings->n_checks++;
         }
-        return dependencies_verify(settings->checks, files.items, settings->n_checks,
-                                   context->problems);
+        r = dependencies_verify(settings->checks, files.items, settings->n_checks,
+                                context->problems);
+        if (r >= 0)
+                r = guard_advice_add_hosts(settings->checks, files.items, settings->n_checks,
+                                           &settings->advice);
+        if (r >= 0 && !runtime)
+                r = guard_advice_add_units(settings->checks, files.items, settings->n_checks,
+                                           &settings->advice);
+        return r;
 }
 
 static int settings_load_alerts(Settings *settings, char *const *directories, Runtime *runtime,

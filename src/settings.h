@@ -19,12 +19,13 @@ typedef struct Settings {
         AlertSettings *alerts; /* sorted by name */
         size_t n_alerts;
         ConfigProblems problems; /* of all files */
+        ConfigProblems advice;   /* what is probably not meant, and no reason to refuse anything */
 } Settings;
 
 /*
  * Reads healthd.conf, checks/ and alerts/ below each directory of the search path. Mistakes are
- * collected in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing. runtime
- * NULL: only verify. Returns 0 or -ENOMEM.
+ * collected in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing.
+ * runtime NULL: only verify, and ask systemd about the units that are guarded. Returns 0 or -ENOMEM.
  */
 int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret);
 /*

@@ -57,6 +57,11 @@ struct ProbeType {
         /* After the keys: checks them together. 0, or -EINVAL with setup->why, or -ENOMEM. */
         int (*prepare)(void *instance, ProbeSetup *setup);
         /*
+         * Whom it asks: a name or an address, owned by the caller; NULL for nobody, and for a
+         * socket of this host; of several servers the first. Returns 0 or -ENOMEM. May be NULL.
+         */
+        int (*get_host)(const void *instance, char **ret);
+        /*
          * Begins one probe. Ends, now or later, in exactly one check_report(), unless cancel()
          * comes first. A negative return is a failed sample of ours and nothing is under way.
          */

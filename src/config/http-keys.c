@@ -124,6 +124,15 @@ int http_keys_prepare(HttpKeys *keys, const char *example, TypeSetup *setup) {
         return 0;
 }
 
+int http_keys_get_host(const HttpKeys *keys, char **ret) {
+        uint16_t port;
+        bool tls;
+
+        if (keys->socket_path || !keys->target)
+                return 0;
+        return http_url_get_server(keys->target, ret, &port, &tls);
+}
+
 void http_keys_apply(const HttpKeys *keys, HttpRequestSettings *settings) {
         settings->url = keys->target;
         settings->headers = keys->headers;

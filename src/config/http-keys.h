@@ -62,6 +62,9 @@ int http_parse_header(const ConfigKey *key, const char *value, void *field, char
  */
 int http_keys_prepare(HttpKeys *keys, const char *example, TypeSetup *setup);
 
+/* As ProbeType.get_host(). */
+int http_keys_get_host(const HttpKeys *keys, char **ret);
+
 /* Sets what the keys say about a request, borrowed from them; the rest stays as it is. */
 void http_keys_apply(const HttpKeys *keys, HttpRequestSettings *settings);
 

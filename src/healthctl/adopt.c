@@ -12,6 +12,7 @@
 #include "base/file-util.h"
 #include "healthctl/healthctl.h"
 #include "publish/guard-call.h"
+#include "publish/guarded-unit.h"
 
 #define UNIT_NAME_MAX 255
 #define SYSTEMD       "org.freedesktop.systemd1"
@@ -35,19 +36,6 @@ static const char rule_text[] =
                 "                return polkit.Result.YES;\n"
                 "});\n";
 
-/* What systemd says of the unit. */
-typedef struct Facts {
-        char *load_state, *type, *restart, *notify_access;
-        uint64_t watchdog_usec;
-} Facts;
-
-static void facts_done(Facts *facts) {
-        free(facts->load_state);
-        free(facts->type);
-        free(facts->restart);
-        free(facts->notify_access);
-}
-
 /* Where the two files of a unit are. */
 typedef struct Paths {
         char *directory, *drop_in, *rule;
@@ -61,7 +49,7 @@ static void paths_done(Paths *paths) {
 
 static int paths_find(Paths *paths, const char *unit) {
         if (string_printf(&paths->directory, "/etc/systemd/system/%s.d", unit) < 0 ||
-            string_printf(&paths->drop_in, "%s/50-healthd.conf", paths->directory) < 0)
+            string_printf(&paths->drop_in, GUARDED_UNIT_DROP_IN, unit) < 0)
                 return -ENOMEM;
         return string_printf(&paths->rule, "/etc/polkit-1/rules.d/50-healthd-%s.rules", unit);
 }
@@ -92,42 +80,22 @@ static int connect_systemd(Healthctl *ctl, sd_bus **ret) {
         return 0;
 }
 
-static int facts_read(Healthctl *ctl, sd_bus *bus, const char *unit, Facts *facts) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *path = NULL;
-        const struct {
-                const char *interface, *property;
-                char **value;
-        } texts[] = {
-                { SYSTEMD ".Unit", "LoadState", &facts->load_state },
-                { SYSTEMD ".Service", "Type", &facts->type },
-                { SYSTEMD ".Service", "Restart", &facts->restart },
-                { SYSTEMD ".Service", "NotifyAccess", &facts->notify_access },
-        };
+static int unit_read(Healthctl *ctl, sd_bus *bus, const char *name, GuardedUnit *unit) {
+        _cleanup_free_ char *why = NULL;
         int r;
 
-        r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit", &error,
-                               &reply, "s", unit);
-        if (r >= 0)
-                r = sd_bus_message_read(reply, "o", &path);
-        for (size_t i = 0; r >= 0 && i < ELEMENTS(texts); i++)
-                r = sd_bus_get_property_string(bus, SYSTEMD, path, texts[i].interface,
-                                               texts[i].property, &error, texts[i].value);
-        if (r >= 0)
-                r = sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service",
-                                                "WatchdogUSec", &error, 't', &facts->watchdog_usec);
+        r = guarded_unit_read(bus, name, unit, &why);
         if (r < 0)
-                return healthctl_fail(ctl, r, "Cannot ask systemd about %s: %s.", unit,
-                                      error.message ? error.message : strerror(-r));
-        if (!string_equal(facts->load_state, "loaded"))
-                return healthctl_fail(ctl, -ENOENT, "%s: systemd has no such unit (%s).", unit,
-                                      facts->load_state);
-        if (string_equal(facts->type, "oneshot"))
+                return healthctl_fail(ctl, r, "Cannot ask systemd about %s: %s.", name,
+                                      why ? why : strerror(-r));
+        if (!string_equal(unit->load_state, "loaded"))
+                return healthctl_fail(ctl, -ENOENT, "%s: systemd has no such unit (%s).", name,
+                                      unit->load_state);
+        if (string_equal(unit->type, "oneshot"))
                 return healthctl_fail(ctl, -EINVAL,
                                       "%s has Type=oneshot: it has no main process whose watchdog "
                                       "could fire. Guard what needs it instead.",
-                                      unit);
+                                      name);
         return 0;
 }
 
@@ -219,16 +187,16 @@ static int reload_systemd(Healthctl *ctl, sd_bus *bus) {
 }
 
 /* What adopting alone does not do. */
-static void print_what_is_left(const Healthctl *ctl, const char *unit, const Facts *facts) {
+static void print_what_is_left(const Healthctl *ctl, const char *unit, const GuardedUnit *facts) {
         FILE *out = ctl->terminal.out;
 
-        if (string_equal(facts->restart, "no") || string_equal(facts->restart, "on-success"))
+        if (!guarded_unit_comes_back(facts))
                 fprintf(out,
                         "%s has Restart=%s: it stays down after its watchdog fired. For another "
                         "start, run\n        systemctl edit %s\nand write\n        [Service]\n"
                         "        Restart=on-failure\n",
                         unit, facts->restart, unit);
-        if (facts->watchdog_usec > 0 && facts->watchdog_usec != UINT64_MAX)
+        if (guarded_unit_has_watchdog(facts))
                 fprintf(out, "%s feeds a watchdog of its own: do not use GuardMode=feed for it.\n",
                         unit);
         if (access(GUARD_SOCKET, F_OK) < 0)
@@ -243,7 +211,7 @@ static void print_what_is_left(const Healthctl *ctl, const char *unit, const Fac
 int verb_adopt(Healthctl *ctl, char **arguments) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *drop_in = NULL, *rule = NULL;
-        _cleanup_(facts_done) Facts facts = {};
+        _cleanup_(guarded_unit_done) GuardedUnit facts = {};
         _cleanup_(paths_done) Paths paths = {};
         const char *unit = arguments[0];
         int r, changed;
@@ -252,7 +220,7 @@ int verb_adopt(Healthctl *ctl, char **arguments) {
         if (r >= 0)
                 r = connect_systemd(ctl, &bus);
         if (r >= 0)
-                r = facts_read(ctl, bus, unit, &facts);
+                r = unit_read(ctl, bus, unit, &facts);
         if (r < 0)
                 return r;
         /* What the unit allows already stays: "exec" and "all" are more than is needed. */

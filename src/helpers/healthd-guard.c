@@ -28,11 +28,11 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "publish/guarded-unit.h"
 #include "publish/journal-messages.h"
 
 #define CLIENT_USER   "healthd"
 #define NOTIFY_PATH   "/run/systemd/notify"
-#define DROP_IN       "/etc/systemd/system/%s.d/50-healthd.conf"
 #define DROP_IN_MAX   4096
 #define MARKER        "\nX-HealthdGuard=yes\n"
 #define REQUEST_MAX   1024
@@ -41,7 +41,6 @@
 #define REQUEST_SEC   2
 #define BUS_USEC      (5 * USEC_PER_SEC)
 #define BARRIER_MSEC  5000
-#define WINDOW_USEC   (181 * USEC_PER_SEC) /* of "arm" */
 #define SYSTEMD       "org.freedesktop.systemd1"
 
 typedef struct Request {
@@ -151,12 +150,12 @@ static bool request_parse(Request *request) {
 
 /* Whether root let healthd act on the unit: a drop-in that only root can have written. */
 static bool unit_opted_in(const char *unit) {
-        char path[sizeof(DROP_IN) + UNIT_NAME_MAX], text[DROP_IN_MAX + 2] = "\n";
+        char path[sizeof(GUARDED_UNIT_DROP_IN) + UNIT_NAME_MAX], text[DROP_IN_MAX + 2] = "\n";
         _cleanup_close_ int fd = -1;
         struct stat status;
         ssize_t n;
 
-        (void) snprintf(path, sizeof(path), DROP_IN, unit);
+        (void) snprintf(path, sizeof(path), GUARDED_UNIT_DROP_IN, unit);
         fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_uid != 0 ||
             (status.st_mode & (S_IWGRP | S_IWOTH)))
@@ -286,7 +285,7 @@ static Outcome act(const Request *request, size_t action, const Target *target, 
         int r = 0;
 
         if (actions[action].sets_window && target->watchdog_usec > 0 &&
-            target->watchdog_usec != UINT64_MAX && target->watchdog_usec != WINDOW_USEC)
+            target->watchdog_usec != UINT64_MAX && target->watchdog_usec != GUARD_WINDOW_USEC)
                 return answer(ret_why, OUTCOME_REFUSED,
                               "%s has WatchdogSec= of its own, which GuardMode=feed would replace; "
                               "use GuardMode=trigger",

@@ -5,11 +5,16 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "io/resolved-address.h"
 
 void address_done(Address *address) {
         free(address->path);
@@ -97,4 +102,25 @@ int address_parse(const char *text, uint16_t default_port, Address *ret) {
         *ret = address;
         address = (Address){};
         return 0;
+}
+
+/* An address can be bound only where it is one. */
+static bool number_is_here(const ResolvedAddress *address) {
+        _cleanup_close_ int fd = socket(address->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        return fd >= 0 && bind(fd, &address->sa, address->length) >= 0;
+}
+
+bool host_is_here(const char *host) {
+        char name[HOST_NAME_MAX + 1] = {};
+        ResolvedAddress address;
+        const char *rest;
+
+        if (resolver_parse_numeric(host, &address))
+                return number_is_here(&address);
+        if (strcasecmp(host, "localhost") == 0 || gethostname(name, sizeof(name) - 1) < 0)
+                return true;
+        name[strcspn(name, ".")] = '\0';
+        rest = strncasecmp(host, name, strlen(name)) == 0 ? host + strlen(name) : "x";
+        return !*rest || *rest == '.';
 }

@@ -379,6 +379,12 @@ static void http_done(void *instance) {
         http_keys_done(&probe->http);
 }
 
+static int http_get_host(const void *instance, char **ret) {
+        const HttpProbe *probe = instance;
+
+        return http_keys_get_host(&probe->http, ret);
+}
+
 const ProbeType http_probe = {
         .name = "http",
         .section = "HTTP",
@@ -387,6 +393,7 @@ const ProbeType http_probe = {
         .unhealthy_when = http_unhealthy_when,
         .unhealthy_when_set = http_unhealthy_when_set,
         .prepare = http_prepare,
+        .get_host = http_get_host,
         .start = http_start,
         .cancel = http_cancel,
         .done = http_done,

@@ -366,6 +366,12 @@ static void metrics_done(void *instance) {
         free(probe->shown);
 }
 
+static int metrics_get_host(const void *instance, char **ret) {
+        const MetricsProbe *probe = instance;
+
+        return http_keys_get_host(&probe->http, ret);
+}
+
 const ProbeType metrics_probe = {
         .name = "metrics",
         .section = "Metrics",
@@ -373,6 +379,7 @@ const ProbeType metrics_probe = {
         .keys = metrics_keys,
         .unhealthy_when = metrics_unhealthy_when,
         .prepare = metrics_prepare,
+        .get_host = metrics_get_host,
         .start = metrics_start,
         .cancel = metrics_cancel,
         .done = metrics_done,

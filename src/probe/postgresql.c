@@ -611,12 +611,25 @@ static void postgresql_done(void *instance) {
         free(probe->query);
 }
 
+static int postgresql_get_host(const void *instance, char **ret) {
+        const PostgresqlProbe *probe = instance;
+        const PostgresqlServer *server = probe->login.servers;
+        const char *host;
+
+        if (probe->login.n_servers == 0)
+                return 0;
+        host = *server->address ? server->address : server->host;
+        /* A directory, or the default one, of a unix socket. */
+        return *host && *host != '/' && *host != '@' ? string_replace(ret, host) : 0;
+}
+
 const ProbeType postgresql_probe = {
         .name = "postgresql",
         .section = "PostgreSQL",
         .instance_size = sizeof(PostgresqlProbe),
         .keys = postgresql_keys,
         .prepare = postgresql_prepare,
+        .get_host = postgresql_get_host,
         .start = postgresql_start,
         .cancel = postgresql_cancel,
         .done = postgresql_done,

@@ -206,12 +206,31 @@ static void queue_done(void *instance) {
         free(settings->key);
 }
 
+static int queue_get_host(const void *instance, char **ret) {
+        const QueueProbe *probe = instance;
+        _cleanup_(address_done) Address first = {};
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (!probe->backend || !probe->backend->several_addresses)
+                return string_replace(ret, probe->settings.address.host);
+        if (!probe->settings.address_text)
+                return 0;
+        text = strndup(probe->settings.address_text, strcspn(probe->settings.address_text, ", "));
+        if (!text)
+                return -ENOMEM;
+        /* What the backend takes and this does not is no host that we could judge. */
+        r = address_parse(text, 1, &first);
+        return r == -ENOMEM ? r : string_replace(ret, first.host);
+}
+
 const ProbeType queue_probe = {
         .name = "queue",
         .section = "Queue",
         .instance_size = sizeof(QueueProbe),
         .keys = queue_keys,
         .prepare = queue_prepare,
+        .get_host = queue_get_host,
         .start = queue_start,
         .cancel = queue_cancel,
         .done = queue_done,

@@ -237,12 +237,19 @@ static void redis_done(void *instance) {
         free(probe->server_name);
 }
 
+static int redis_get_host(const void *instance, char **ret) {
+        const RedisProbe *probe = instance;
+
+        return string_replace(ret, probe->address.host);
+}
+
 const ProbeType redis_probe = {
         .name = "redis",
         .section = "Redis",
         .instance_size = sizeof(RedisProbe),
         .keys = redis_keys,
         .prepare = redis_prepare,
+        .get_host = redis_get_host,
         .start = redis_start,
         .cancel = redis_cancel,
         .done = redis_done,

@@ -397,12 +397,19 @@ static void tcp_done(void *instance) {
         free(probe->ca_file);
 }
 
+static int tcp_get_host(const void *instance, char **ret) {
+        const TcpProbe *probe = instance;
+
+        return string_replace(ret, probe->address.host);
+}
+
 const ProbeType tcp_probe = {
         .name = "tcp",
         .section = "TCP",
         .instance_size = sizeof(TcpProbe),
         .keys = tcp_keys,
         .prepare = tcp_prepare,
+        .get_host = tcp_get_host,
         .start = tcp_start,
         .cancel = tcp_cancel,
         .done = tcp_done,

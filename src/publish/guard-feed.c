@@ -10,11 +10,10 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "publish/guard-call.h"
+#include "publish/guarded-unit.h"
 #include "publish/journal-messages.h"
 
-/* What healthd-guard arms, and how often it is fed. */
-#define WINDOW_USEC  (180 * USEC_PER_SEC)
-#define FEED_USEC    (WINDOW_USEC / 3)
+#define FEED_USEC    (GUARD_WINDOW_USEC / 3)
 /* Of healthd.service: from its end to the next READY=1. */
 #define RESTART_USEC (10 * USEC_PER_SEC)
 
@@ -246,7 +245,7 @@ int guard_feed_new(Runtime *runtime, const HealthView *view, Journal *journal,
         feed->runtime = runtime;
         feed->view = view;
         feed->journal = journal;
-        feed->refused = 3 * watchdog_usec + RESTART_USEC > WINDOW_USEC;
+        feed->refused = 3 * watchdog_usec + RESTART_USEC > GUARD_WINDOW_USEC;
         timer_init(&feed->timer, runtime->scheduler, guard_feed_on_timer, feed);
         if (string_replace(&feed->directory, directory) < 0)
                 return -ENOMEM;

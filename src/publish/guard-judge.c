@@ -41,6 +41,16 @@ const char *guard_explain(GuardObstacle obstacle, const GuardSettings *settings,
         case GUARD_FREE:
                 (void) snprintf(buffer, size, "nothing speaks against acting");
                 break;
+        case GUARD_CHECK_BLOCKED:
+                (void) snprintf(buffer, size, "what the check depends on fails, too");
+                break;
+        case GUARD_CHECK_QUIET:
+                (void) snprintf(buffer, size, "the check is silenced or in a maintenance window");
+                break;
+        case GUARD_CHECK_FAULTY:
+                (void) snprintf(buffer, size,
+                                "the check could not be carried out, which says nothing of it");
+                break;
         case GUARD_IN_COOLDOWN:
                 (void) snprintf(buffer, size, "it was acted on within GuardCooldown=%s",
                                 time_span_format(span, sizeof(span), settings->cooldown_usec));

@@ -12,7 +12,10 @@
 
 /* Why nothing is done; for people, and to say each reason once. */
 typedef enum GuardObstacle {
-        GUARD_FREE, /* none: act */
+        GUARD_FREE,          /* none: act */
+        GUARD_CHECK_BLOCKED, /* by what it depends on */
+        GUARD_CHECK_QUIET,   /* silenced, or in a maintenance window */
+        GUARD_CHECK_FAULTY,  /* it could not be carried out */
         GUARD_IN_COOLDOWN,
         GUARD_BUDGET_SPENT,
         GUARD_NOT_LOADED,

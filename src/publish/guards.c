@@ -27,6 +27,7 @@ struct Guard {
         GuardCall act;
         GuardSettings settings; /* of what is under way; its units are not owned */
         char *check, *reason;   /* why something is under way */
+        Status status;          /* of that check */
         GuardObstacle said;     /* the last one, of this bout of ill health */
         bool failed;            /* so was that the last attempt failed */
 };
@@ -81,8 +82,8 @@ static void guard_hold_back(Guard *guard, GuardObstacle obstacle, const UnitFact
                 return;
         guard->said = obstacle;
         guard_explain(obstacle, &guard->settings, facts, why, sizeof(why));
-        if (string_printf(&text, "%s is unhealthy, and %s is left alone: %s", guard->check,
-                          guard->unit, why) < 0)
+        if (string_printf(&text, "%s is %s, and %s is left alone: %s", guard->check,
+                          status_to_string(guard->status), guard->unit, why) < 0)
                 return;
         guard_log(guard, obstacle == GUARD_BUDGET_SPENT ? LOG_ERR : LOG_NOTICE,
                   MESSAGE_GUARD_REFUSED, text);
@@ -239,32 +240,51 @@ static void guard_on_looked(sd_bus_message *reply, const char *error, void *user
                 guard_hold_back(guard, obstacle, &facts);
 }
 
-/*
- * Whether a check speaks against the units it guards: settled, by a result of this process, not
- * for a fault of ours, not because of what it depends on, and not while everybody was asked to
- * look away.
- */
-static bool check_accuses(const HealthView *view, const Check *check) {
-        return check->type && check->results > 0 && check->settling.status == STATUS_UNHEALTHY &&
-               check->last_status == STATUS_UNHEALTHY &&
-               !dependencies_blocker(&view->checks, check) &&
-               !health_is_quiet(view, check, now_realtime_usec(), NULL);
+/* Settled, and by a result of this process. */
+static bool check_is_ill(const Check *check) {
+        return check->type && check->results > 0 && !status_passes(check->last_status) &&
+               (check->settling.status == STATUS_UNHEALTHY ||
+                check->settling.status == STATUS_ERROR);
 }
 
-static const Check *guard_find_accuser(const Guard *guard) {
-        const CheckSet *checks = &guard->guards->view->checks;
+/* Why a check that is ill does not speak against the units it guards. */
+static GuardObstacle check_find_obstacle(const HealthView *view, const Check *check) {
+        if (check->settling.status != STATUS_UNHEALTHY || check->last_status != STATUS_UNHEALTHY)
+                return GUARD_CHECK_FAULTY;
+        if (dependencies_blocker(&view->checks, check))
+                return GUARD_CHECK_BLOCKED;
+        if (health_is_quiet(view, check, now_realtime_usec(), NULL))
+                return GUARD_CHECK_QUIET;
+        return GUARD_FREE;
+}
 
-        for (size_t i = 0; i < checks->n_items; i++)
-                if (string_list_contains(checks->items[i]->settings.guard.units, guard->unit) &&
-                    check_accuses(guard->guards->view, checks->items[i]))
-                        return checks->items[i];
-        return NULL;
+/* A check that speaks against the unit; or else one that is ill, and what holds it back. */
+static const Check *guard_find_accuser(const Guard *guard, GuardObstacle *ret) {
+        const CheckSet *checks = &guard->guards->view->checks;
+        const Check *found = NULL;
+
+        for (size_t i = 0; i < checks->n_items; i++) {
+                const Check *check = checks->items[i];
+                GuardObstacle obstacle;
+
+                if (!string_list_contains(check->settings.guard.units, guard->unit) ||
+                    !check_is_ill(check))
+                        continue;
+                obstacle = check_find_obstacle(guard->guards->view, check);
+                if (found && obstacle != GUARD_FREE)
+                        continue;
+                found = check;
+                *ret = obstacle;
+                if (obstacle == GUARD_FREE)
+                        break;
+        }
+        return found;
 }
 
 static void guard_consider(Guard *guard) {
-        const Check *check = guard_find_accuser(guard);
         _cleanup_free_ char *path = NULL;
-        GuardObstacle obstacle;
+        GuardObstacle obstacle = GUARD_FREE;
+        const Check *check = guard_find_accuser(guard, &obstacle);
 
         if (!check) {
                 guard->said = GUARD_FREE;
@@ -274,11 +294,13 @@ static void guard_consider(Guard *guard) {
         if (guard_is_busy(guard))
                 return;
         guard->settings = check->settings.guard;
+        guard->status = check->settling.status;
         if (string_replace(&guard->check, check->settings.name) < 0 ||
             string_replace(&guard->reason, check->reason ? check->reason : "no reason given") < 0)
                 return;
-        obstacle = guard_judge_record(&guard->settings, &guard->record.actions,
-                                      guard->record.acted_usec, now_monotonic_usec());
+        if (obstacle == GUARD_FREE)
+                obstacle = guard_judge_record(&guard->settings, &guard->record.actions,
+                                              guard->record.acted_usec, now_monotonic_usec());
         if (obstacle != GUARD_FREE)
                 guard_hold_back(guard, obstacle, NULL);
         else if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, guard->unit, &path) >= 0)

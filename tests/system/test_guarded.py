@@ -132,10 +132,122 @@ def test_silenced_blocked_and_faulty_checks_guard_nothing(machine):
                   "http://x/control/silence")
     pid = stop_process(machine)
     machine.wait_status("sessions", "unhealthy")
+    wait_text(machine, SERVICE, since, f"sessions is unhealthy, and {REDIS} is left alone: the "
+              "check is silenced")
     time.sleep(2)
+    assert sum("is left alone" in line for line in texts(machine, SERVICE, since)) == 1
     assert machine.properties(REDIS)["MainPID"] == str(pid)
     os.kill(machine.host_pid(pid), signal.SIGCONT)
     assert not [line for line in texts(machine, REDIS, since) if "Watchdog request" in line]
+
+
+def test_a_check_that_is_blocked_says_so(machine):
+    machine.configure({
+        "network": "[Check]\nType=file\nInterval=500ms\nFailAfter=1\nPassAfter=1\nWatchdog=no\n"
+                   "[File]\nPath=/run/network-is-up\n",
+        "sessions": FAST.format(unit=REDIS, keys=SOON + "DependsOn=network\n", port=6379)})
+    since = now(machine)
+    pid = stop_process(machine)
+    wait_text(machine, SERVICE, since, f"{REDIS} is left alone: what the check depends on fails")
+    os.kill(machine.host_pid(pid), signal.SIGCONT)
+    machine.wait_status("sessions", "healthy")
+    assert machine.properties(REDIS)["MainPID"] == str(pid)
+
+
+def test_a_check_that_cannot_be_carried_out_accuses_nobody(machine):
+    machine.configure({"sessions": f"[Check]\nType=exec\nInterval=500ms\nFailAfter=2\n"
+                                   f"Watchdog=no\nGuards={REDIS}\n{SOON}"
+                                   "[Exec]\nCommand=/nowhere/plugin\n"})
+    since = now(machine)
+    pid = machine.properties(REDIS)["MainPID"]
+    line = wait_text(machine, SERVICE, since, f"{REDIS} is left alone: the check could not be")
+    assert line.startswith("sessions is error")
+    assert machine.properties(REDIS)["MainPID"] == pid
+
+
+NGINX = "nginx.service"
+
+
+@pytest.fixture(scope="module", name="nginx")
+def adopted_nginx(machine):
+    """Debian's own, on a port of its own, which answers 500 as long as a file is there."""
+    machine.enter("rm", "-f", "/etc/nginx/sites-enabled/default")
+    machine.write_file("/etc/nginx/conf.d/test.conf",
+                       "server { listen 127.0.0.1:7080; location / {\n"
+                       "if (-f /run/ill) { return 500; }\nreturn 200; } }\n")
+    machine.write_file(f"/etc/systemd/system/{NGINX}.d/test.conf",
+                       "[Service]\nRestart=on-failure\nRestartSec=200ms\nTimeoutAbortSec=2s\n"
+                       "ExecStartPre=/bin/rm -f /run/ill\n")
+    machine.enter("systemctl", "daemon-reload")
+    opt_in(machine, NGINX)
+    machine.enter("systemctl", "start", NGINX)
+    time.sleep(11)
+
+
+@pytest.mark.parametrize("how", ["answers 500", "hangs"])
+def test_an_unmodified_nginx(machine, nginx, how):  # pylint: disable=unused-argument
+    check = FAST.format(unit=NGINX, keys=SOON, port=7080)
+    machine.configure({"sessions": check.replace("Type=redis", "Type=http")
+                      .split("[Redis]", maxsplit=1)[0] + "[HTTP]\nURL=http://127.0.0.1:7080/\n"})
+    machine.wait_status("sessions", "healthy")
+    since = now(machine)
+    pid = machine.properties(NGINX)["MainPID"]
+    if how == "hangs":
+        machine.enter("systemctl", "kill", "-s", "STOP", NGINX)
+        why = "timed out after 300ms"
+    else:
+        machine.enter("touch", "/run/ill")
+        why = "status_code != 200 (is 500)"
+    line = wait_text(machine, NGINX, since, "Watchdog request (last status: healthd: sessions")
+    assert why in line
+    wait_until("another process", lambda: machine.properties(NGINX)["MainPID"] not in ("0", pid),
+               timeout=60)
+    machine.wait_status("sessions", "healthy")
+
+
+def test_a_unit_without_a_main_process_is_refused_with_a_reason(machine):
+    machine.write_file("/etc/systemd/system/once.service", "[Service]\nType=oneshot\n"
+                       "RemainAfterExit=yes\nExecStart=/bin/true\n")
+    # By hand: healthctl adopt refuses it.
+    machine.write_file("/etc/systemd/system/once.service.d/50-healthd.conf",
+                       "[Service]\nNotifyAccess=main\nX-HealthdGuard=yes\n")
+    machine.enter("systemctl", "daemon-reload")
+    machine.enter("systemctl", "start", "once.service")
+    time.sleep(11)
+    since = now(machine)
+    machine.configure({"sessions": FAST.format(unit="once.service", keys=SOON, port=7003)})
+    wait_text(machine, SERVICE, since,
+              "cannot act on once.service: once.service has no main process")
+    machine.enter("systemctl", "stop", "once.service")
+
+
+def test_what_verify_asks_systemd_about(machine):
+    units = {"absent": "", "oneshot": "Type=oneshot\nExecStart=/bin/true\n",
+             "stranger": "ExecStart=/bin/sleep 1h\nRestart=always\n",
+             "lost": "ExecStart=/bin/sleep 1h\n",
+             "own": "ExecStart=/bin/sleep 1h\nRestart=always\nWatchdogSec=30s\n",
+             "good": "ExecStart=/bin/sleep 1h\nRestart=on-failure\n"}
+    for name, text in units.items():
+        if text:
+            machine.write_file(f"/etc/systemd/system/v-{name}.service", f"[Service]\n{text}")
+    machine.enter("systemctl", "daemon-reload")
+    for name in ("lost", "own", "good"):
+        opt_in(machine, f"v-{name}.service")
+    machine.configure({name: FAST.format(unit=f"v-{name}.service", port=6379, keys=SOON +
+                                         ("GuardMode=feed\n" if name == "own" else ""))
+                       for name in units})
+    done = machine.enter("healthd", "--verify")
+    said = {name: [line for line in done.stderr.splitlines() if f"v-{name}.service" in line]
+            for name in units}
+    assert [len(said[name]) for name in units] == [1, 1, 1, 1, 1, 0], done.stderr
+    for name, why in (("absent", "systemd has no such unit"), ("oneshot", "Type=oneshot"),
+                      ("stranger", 'run as root "healthctl adopt"'),
+                      ("lost", "Restart=on-failure"), ("own", "WatchdogSec= of its own")):
+        assert f"checks/{name}.check:9: Guards=v-{name}.service: " in said[name][0]
+        assert why in said[name][0]
+    # The daemon's own user is told the same: the reload is not refused for it.
+    machine.enter("systemctl", "reload", SERVICE)
+    machine.enter("rm", "-r", "/etc/systemd/system/v-lost.service.d")
 
 
 def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
@@ -164,7 +276,7 @@ def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
 
 
 def test_healthd_killed_again_and_again_hurts_nobody(machine):
-    units = [f"many{number}.service" for number in range(5)]
+    units = [f"many{number}.service" for number in range(10)]
     for number, unit in enumerate(units):
         machine.write_file(f"/etc/systemd/system/{unit}",
                            f"[Service]\nExecStart=/usr/bin/redis-server --port {7100 + number} "
@@ -184,7 +296,7 @@ def test_healthd_killed_again_and_again_hurts_nobody(machine):
         wait_until("another process", lambda pid=pid: int(machine.show("MainPID")) not in (0, pid),
                    timeout=20)
     wait_until("feeding", lambda: machine.properties("many1.service")["WatchdogUSec"] == "3min 1s")
-    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 5
+    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 10
     # A clean stop disarms, and so does what runs after a kill that nobody follows.
     machine.enter("systemctl", "stop", SERVICE)
     wait_until("disarmed", lambda: machine.properties("many1.service")["WatchdogUSec"] == "0")
@@ -193,7 +305,7 @@ def test_healthd_killed_again_and_again_hurts_nobody(machine):
     machine.enter("systemctl", "kill", "-s", "KILL", SERVICE)
     machine.enter("systemctl", "stop", SERVICE)
     wait_until("disarmed", lambda: machine.properties("many3.service")["WatchdogUSec"] == "0")
-    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 5
+    assert [machine.properties(unit)["NRestarts"] for unit in units] == ["0"] * 10
     machine.enter("systemctl", "stop", *units)
 
 
