@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Boots a real systemd in a container, with healthd installed by meson.
 
-A Debian tree of the host's own release is made once by mmdebstrap and kept as an archive outside
-the repository. Each test file unpacks it onto a fresh tmpfs and boots it with systemd-nspawn. All
+A Debian tree of the host's own release, or of the one that HEALTHD_TEST_SUITE names, is made once
+by mmdebstrap and kept as an archive outside the repository. Each test file unpacks it onto a fresh tmpfs and boots it with systemd-nspawn. All
 mounts are made in a mount namespace of this process, so they end with it, however it ends.
 """
 
@@ -30,7 +30,7 @@ PACKAGES = [
 # These start with the machine otherwise; tests start them when they want them.
 SERVICES = ["nginx.service", "postgresql.service", "redis-server.service"]
 TOOLS = ["mmdebstrap", "systemd-nspawn", "nsenter", "zstd", "tar", "mount"]
-ARCHIVES_KEPT = 3
+ARCHIVES_KEPT = 5
 CLONE_NEWNS = 0x00020000
 SKIP_HINT = "run ./dev test as root on a machine (or in a container) that may mount and unshare"
 
@@ -76,10 +76,21 @@ def host_suite():
     return words["VERSION_CODENAME"]
 
 
+def tree_suite():
+    """The release of the tree: another one than the host's has another systemd."""
+    return os.environ.get("HEALTHD_TEST_SUITE") or host_suite()
+
+
+def libraries(binary):
+    """The shared libraries a program built here is linked with, name -> path."""
+    output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    return {words[0]: words[2] for words in map(str.split, output.splitlines())
+            if len(words) > 2 and words[1] == "=>"}
+
+
 def library_packages(binary):
     """The packages of the shared libraries a program built here needs, found by the loader."""
-    output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
-    paths = sorted({os.path.realpath(word) for word in output.split() if word.startswith("/")})
+    paths = sorted({os.path.realpath(path) for path in libraries(binary).values()})
     result = subprocess.run(["dpkg-query", "-S", *paths], capture_output=True, text=True,
                             check=False).stdout
     return sorted({line.split(":", 1)[0] for line in result.splitlines()})
@@ -87,8 +98,9 @@ def library_packages(binary):
 
 def tree_archive(binary):
     """The path of the archived tree, made when it is not there or older than this month."""
-    suite = host_suite()
-    packages = sorted(set(PACKAGES + library_packages(binary)))
+    suite = tree_suite()
+    # Libraries have other packages, or other names, elsewhere: those are brought along.
+    packages = sorted(set(PACKAGES + (library_packages(binary) if suite == host_suite() else [])))
     key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     directory = pathlib.Path(home, "healthd-tests")
@@ -181,10 +193,28 @@ class Container:
         subprocess.run(["meson", "install", "-C", str(self.build_directory), "--no-rebuild",
                         "--quiet", "--destdir", str(self.root)], check=True,
                        stdout=subprocess.DEVNULL)
+        if tree_suite() != host_suite():
+            self.bring_libraries()
         self.in_tree("systemd-sysusers")
         self.in_tree("journalctl", "--update-catalog")
         self.in_tree("systemctl", "enable", "healthd.socket", "healthd-http.socket",
                      "healthd.service")
+
+    def bring_libraries(self):
+        """Copies what our programs are linked with and a tree of another release does not have."""
+        programs = ["/usr/sbin/healthd", "/usr/bin/healthctl"]
+        programs += [f"/usr/lib/healthd/{path.name}"
+                     for path in (self.root / "usr/lib/healthd").iterdir() if path.is_file()]
+        ours = {}
+        for program in programs:
+            ours |= libraries(str(self.root / program.lstrip("/")))
+        (self.root / "usr/local/lib").mkdir(parents=True, exist_ok=True)
+        while missing := {line.split()[0] for program in programs
+                          for line in self.in_tree("ldd", program).splitlines()
+                          if "not found" in line}:
+            for name in missing:
+                shutil.copy(ours[name], self.root / "usr/local/lib" / name)
+            self.in_tree("ldconfig")
 
     def in_tree(self, *command):
         """Runs a command in the tree before it is booted."""

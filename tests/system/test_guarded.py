@@ -165,46 +165,6 @@ def test_a_check_that_cannot_be_carried_out_accuses_nobody(machine):
     assert machine.properties(REDIS)["MainPID"] == pid
 
 
-NGINX = "nginx.service"
-
-
-@pytest.fixture(scope="module", name="nginx")
-def adopted_nginx(machine):
-    """Debian's own, on a port of its own, which answers 500 as long as a file is there."""
-    machine.enter("rm", "-f", "/etc/nginx/sites-enabled/default")
-    machine.write_file("/etc/nginx/conf.d/test.conf",
-                       "server { listen 127.0.0.1:7080; location / {\n"
-                       "if (-f /run/ill) { return 500; }\nreturn 200; } }\n")
-    machine.write_file(f"/etc/systemd/system/{NGINX}.d/test.conf",
-                       "[Service]\nRestart=on-failure\nRestartSec=200ms\nTimeoutAbortSec=2s\n"
-                       "ExecStartPre=/bin/rm -f /run/ill\n")
-    machine.enter("systemctl", "daemon-reload")
-    opt_in(machine, NGINX)
-    machine.enter("systemctl", "start", NGINX)
-    time.sleep(11)
-
-
-@pytest.mark.parametrize("how", ["answers 500", "hangs"])
-def test_an_unmodified_nginx(machine, nginx, how):  # pylint: disable=unused-argument
-    check = FAST.format(unit=NGINX, keys=SOON, port=7080)
-    machine.configure({"sessions": check.replace("Type=redis", "Type=http")
-                      .split("[Redis]", maxsplit=1)[0] + "[HTTP]\nURL=http://127.0.0.1:7080/\n"})
-    machine.wait_status("sessions", "healthy")
-    since = now(machine)
-    pid = machine.properties(NGINX)["MainPID"]
-    if how == "hangs":
-        machine.enter("systemctl", "kill", "-s", "STOP", NGINX)
-        why = "timed out after 300ms"
-    else:
-        machine.enter("touch", "/run/ill")
-        why = "status_code != 200 (is 500)"
-    line = wait_text(machine, NGINX, since, "Watchdog request (last status: healthd: sessions")
-    assert why in line
-    wait_until("another process", lambda: machine.properties(NGINX)["MainPID"] not in ("0", pid),
-               timeout=60)
-    machine.wait_status("sessions", "healthy")
-
-
 def test_a_unit_without_a_main_process_is_refused_with_a_reason(machine):
     machine.write_file("/etc/systemd/system/once.service", "[Service]\nType=oneshot\n"
                        "RemainAfterExit=yes\nExecStart=/bin/true\n")
@@ -233,6 +193,8 @@ def test_what_verify_asks_systemd_about(machine):
     machine.enter("systemctl", "daemon-reload")
     for name in ("lost", "own", "good"):
         opt_in(machine, f"v-{name}.service")
+    # systemd does not tell of a unit that is not running whether it has a watchdog.
+    machine.enter("systemctl", "start", "v-own.service")
     machine.configure({name: FAST.format(unit=f"v-{name}.service", port=6379, keys=SOON +
                                          ("GuardMode=feed\n" if name == "own" else ""))
                        for name in units})
@@ -243,11 +205,11 @@ def test_what_verify_asks_systemd_about(machine):
     for name, why in (("absent", "systemd has no such unit"), ("oneshot", "Type=oneshot"),
                       ("stranger", 'run as root "healthctl adopt"'),
                       ("lost", "Restart=on-failure"), ("own", "WatchdogSec= of its own")):
-        assert f"checks/{name}.check:9: Guards=v-{name}.service: " in said[name][0]
+        assert f"checks/{name}.check:10: Guards=v-{name}.service: " in said[name][0]
         assert why in said[name][0]
     # The daemon's own user is told the same: the reload is not refused for it.
     machine.enter("systemctl", "reload", SERVICE)
-    machine.enter("rm", "-r", "/etc/systemd/system/v-lost.service.d")
+    machine.enter("systemctl", "stop", "v-own.service")
 
 
 def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
@@ -359,3 +321,43 @@ def test_adopting_and_abandoning(machine):
 def test_what_cannot_be_adopted(machine, unit, why):
     done = machine.enter("healthctl", "adopt", unit, check=False)
     assert done.returncode == 1 and why in done.stderr
+
+
+NGINX = "nginx.service"
+
+
+@pytest.fixture(scope="module", name="nginx")
+def adopted_nginx(machine):
+    """Debian's own, on a port of its own, which answers 500 as long as a file is there."""
+    machine.enter("rm", "-f", "/etc/nginx/sites-enabled/default")
+    machine.write_file("/etc/nginx/conf.d/test.conf",
+                       "server { listen 127.0.0.1:7080; location / {\n"
+                       "if (-f /run/ill) { return 500; }\nreturn 200; } }\n")
+    machine.write_file(f"/etc/systemd/system/{NGINX}.d/test.conf",
+                       "[Service]\nRestart=on-failure\nRestartSec=200ms\nTimeoutAbortSec=2s\n"
+                       "ExecStartPre=/bin/rm -f /run/ill\n")
+    machine.enter("systemctl", "daemon-reload")
+    opt_in(machine, NGINX)
+    machine.enter("systemctl", "start", NGINX)
+    time.sleep(11)
+
+
+@pytest.mark.parametrize("how", ["answers 500", "hangs"])
+def test_an_unmodified_nginx(machine, nginx, how):  # pylint: disable=unused-argument
+    check = FAST.format(unit=NGINX, keys=SOON, port=7080)
+    machine.configure({"sessions": check.replace("Type=redis", "Type=http")
+                      .split("[Redis]", maxsplit=1)[0] + "[HTTP]\nURL=http://127.0.0.1:7080/\n"})
+    machine.wait_status("sessions", "healthy")
+    since = now(machine)
+    pid = machine.properties(NGINX)["MainPID"]
+    if how == "hangs":
+        machine.enter("systemctl", "kill", "-s", "STOP", NGINX)
+        why = "timed out after 300ms"
+    else:
+        machine.enter("touch", "/run/ill")
+        why = "status_code != 200 (is 500)"
+    line = wait_text(machine, NGINX, since, "Watchdog request (last status: healthd: sessions")
+    assert why in line
+    wait_until("another process", lambda: machine.properties(NGINX)["MainPID"] not in ("0", pid),
+               timeout=60)
+    machine.wait_status("sessions", "healthy")
