@@ -23,6 +23,7 @@
 #include "publish/memory.h"
 #include "publish/notify.h"
 #include "publish/service-status.h"
+#include "publish/textfile.h"
 #include "publish/transitions.h"
 #include "publish/watchdog.h"
 #include "settings.h"
@@ -40,6 +41,7 @@ struct Manager {
         Notify *notify;
         Watchdog *watchdog;
         Guards *guards;
+        Textfile *textfile;
         Alerts *alerts; /* NULL for a wrapped program: the host's own healthd tells */
         GuardFeed *guard_feed;
         HttpServer *server;
@@ -229,6 +231,9 @@ static int manager_apply(Manager *manager, Settings *settings) {
                 r = guard_feed_bind(manager->guard_feed);
         if (r >= 0 && manager->alerts)
                 r = alerts_bind(manager->alerts, settings->alerts, settings->n_alerts);
+        /* One host, one file: a wrapped program has none. */
+        if (r >= 0 && manager->alerts)
+                r = textfile_set(manager->textfile, settings->textfile, settings->helper_directory);
         if (r < 0)
                 return r;
         manager->status.ready_when = manager->options->wrapped_pid > 0 ? READY_WHEN_PASSED
@@ -427,6 +432,9 @@ static int manager_take_over(Manager *manager) {
                         return r;
         }
         manager->view.alerts = manager->alerts;
+        r = textfile_new(manager->runtime, &manager->view, manager->journal, &manager->textfile);
+        if (r < 0)
+                return r;
         manager->desk = (ControlDesk){
                 .view = &manager->view,
                 .memory = manager->memory,
@@ -479,6 +487,7 @@ Manager *manager_free(Manager *manager) {
         control_desk_done(&manager->desk);
         guards_free(manager->guards);
         alerts_free(manager->alerts);
+        textfile_free(manager->textfile);
         guard_feed_free(manager->guard_feed);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);

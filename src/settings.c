@@ -41,6 +41,7 @@ static const ConfigKey watchdog_keys[] = {
 
 static const ConfigKey server_keys[] = {
         { "Details", config_parse_word_of, offsetof(Settings, details), details_words },
+        { "Textfile", config_parse_path, offsetof(Settings, textfile) },
         {},
 };
 
@@ -53,6 +54,7 @@ void settings_done(Settings *settings) {
         for (size_t i = 0; i < settings->n_alerts; i++)
                 alert_settings_done(&settings->alerts[i]);
         free(settings->alerts);
+        free(settings->textfile);
         config_problems_done(&settings->problems);
         config_problems_done(&settings->advice);
         *settings = (Settings){};
@@ -137,6 +139,7 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
         };
         int r;
 
+        settings.helper_directory = context.helper_directory;
         r = settings_load_main(&settings, directories, &context);
         if (r < 0)
                 return r;

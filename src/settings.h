@@ -13,6 +13,8 @@
 typedef struct Settings {
         ReadyWhen ready_when;
         DetailsPolicy details;
+        char *textfile;               /* path of the metrics for node_exporter, or NULL */
+        const char *helper_directory; /* borrowed from the environment */
         RateLimit restart_limit;
         CheckSettings *checks; /* sorted by name */
         size_t n_checks;

@@ -129,3 +129,23 @@ def test_a_real_prometheus_scrapes_it(watched, tmp_path):
         assert prometheus_query(port, "healthd_build_info")[0]["metric"]["version"]
     finally:
         end_process(server)
+
+
+def test_a_file_for_node_exporter(daemon):
+    path = daemon.directory / "healthd.prom"
+    daemon.write_conf(f"[Server]\nTextfile={path}\n")
+    daemon.write_check("self", SELF)
+    daemon.start()
+    wait_until("the file", path.exists, 20)
+    families = list(prometheus_text.text_string_to_metric_families(path.read_text()))
+    assert "healthd_build_info" in {family.name for family in families}
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [each.name for each in daemon.directory.glob("healthd.prom*")] == ["healthd.prom"]
+
+
+def test_a_file_that_cannot_be_written_is_said_once(daemon):
+    daemon.write_conf("[Server]\nTextfile=/proc/healthd.prom\n")
+    daemon.write_check("self", SELF)
+    daemon.start()
+    wait_until("it is said", lambda: "Textfile=/proc/healthd.prom cannot be written" in
+               daemon.stderr(), 20)
