@@ -11,6 +11,7 @@
 #include "base/json-writer.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "publish/page.h"
 #include "publish/routes.h"
 #include "report/health-ietf.h"
 
@@ -43,6 +44,7 @@ struct Endpoints {
         bool closing;
         struct MHD_Response *refusals[_REFUSAL_MAX];
         struct MHD_Response *no_such_path;
+        Page *page;
         CacheSlot cache[CACHE_SLOTS];
         CacheSlot uncached; /* the last answer to a request with arguments, or to an order */
         ControlHandler on_control;
@@ -134,6 +136,7 @@ Endpoints *endpoints_free(Endpoints *endpoints) {
         for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
                 response_free(endpoints->refusals[i]);
         response_free(endpoints->no_such_path);
+        page_free(endpoints->page);
         free(endpoints);
         return NULL;
 }
@@ -150,6 +153,7 @@ static int no_such_path_new(struct MHD_Response **ret) {
         json_object_begin(&json, NULL);
         json_add_string(&json, "detail", "nothing is served under this path");
         json_array_begin(&json, "endpoints");
+        json_add_string(&json, NULL, PAGE_PATH);
         for (size_t i = 0; i < n; i++) {
                 _cleanup_free_ char *path = NULL;
 
@@ -194,6 +198,9 @@ int endpoints_new(const HealthView *view, Endpoints **ret) {
         r = no_such_path_new(&endpoints->no_such_path);
         if (r < 0)
                 return r;
+        r = page_new(&endpoints->page);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(endpoints);
         return 0;
 }
@@ -210,6 +217,7 @@ void endpoints_set_closing(Endpoints *endpoints) {
         for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
                 response_set_closing(endpoints->refusals[i]);
         response_set_closing(endpoints->no_such_path);
+        page_set_closing(endpoints->page);
 }
 
 /*
@@ -294,6 +302,11 @@ static Answer cache_slot_answer(const CacheSlot *slot, struct MHD_Connection *co
         return slot->answer;
 }
 
+static Answer page_file_answer(const PageFile *file, struct MHD_Connection *connection) {
+        return (Answer){ etag_matches(file->etag, connection) ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK,
+                         file->response, file->path };
+}
+
 static bool is_reading(const char *method) {
         return string_equal(method, MHD_HTTP_METHOD_GET) ||
                string_equal(method, MHD_HTTP_METHOD_HEAD);
@@ -331,6 +344,7 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                                                          "recent");
         Asked asked = { .exclude_quiet = exclude, .recent = recent };
         CacheSlot fresh = {}, *slot;
+        const PageFile *file;
         const Route *route;
         unsigned variant;
         int r;
@@ -348,6 +362,10 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
             string_equal(slot->path, path))
                 return cache_slot_answer(slot, connection);
 
+        file = page_find(endpoints->page, path);
+        if (file)
+                return is_reading(method) ? page_file_answer(file, connection)
+                                          : endpoints_refuse(endpoints, REFUSAL_METHOD);
         route = route_find(path, &asked.name);
         if (!route)
                 return (Answer){ MHD_HTTP_NOT_FOUND, endpoints->no_such_path, OTHER_ENDPOINT };

@@ -155,6 +155,15 @@ static void add_recent(JsonWriter *json, const Check *check) {
         json_add_string(json, "recent", letters);
 }
 
+static void add_groups(JsonWriter *json, char *const *groups) {
+        if (!groups)
+                return;
+        json_array_begin(json, "groups");
+        for (; *groups; groups++)
+                json_add_string(json, NULL, *groups);
+        json_array_end(json);
+}
+
 static void add_check(JsonWriter *json, const HealthView *view, const Check *check, bool details,
                       uint64_t now_usec) {
         const CheckSettings *settings = &check->settings;
@@ -172,6 +181,7 @@ static void add_check(JsonWriter *json, const HealthView *view, const Check *che
                 if (settings->description)
                         json_add_string(json, "description", settings->description);
                 json_add_boolean(json, "required", settings->required);
+                add_groups(json, settings->groups);
                 add_result(json, check, now_usec);
                 add_breaker(json, &check->breaker, now_usec);
                 add_marks(json, view, check);
