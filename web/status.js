@@ -129,6 +129,9 @@ const isQuiet = (check) => Boolean(check.silenced || check.maintenance || check.
 const reasonOf = (check) => check.reason || check.error || "";
 const groupsOf = (check) => check.groups && check.groups.length > 0 ? check.groups : [""];
 
+const isDetailed = (checks) => checks.size === 0 ||
+                              [...checks.values()].some((check) => check.checked_at !== undefined);
+
 function compareUrgency(a, b) {
         return rank(a.check.status) - rank(b.check.status) ||
                isQuiet(a.check) - isQuiet(b.check) ||
@@ -165,7 +168,7 @@ function silencedText(silence) {
 }
 
 /* Pairs of term and text; what is absent is left out. */
-function factsOf(check, measured) {
+function factsOf(check) {
         const facts = [];
         const add = (term, present, text) => {
                 if (present)
@@ -191,9 +194,18 @@ function factsOf(check, measured) {
         add("Breaker", check.breaker, () => breakerText(check.breaker));
         add("Groups", check.groups, () => check.groups.join(", "));
         add("Next run", check.next_run, () => clockText(check.next_run));
-        for (const [name, value] of Object.entries(measured || {}))
-                facts.push([name, String(value)]);
         return facts;
+}
+
+function showPairs(list, pairs) {
+        const nodes = list.children;
+
+        if (nodes.length !== 2 * pairs.length)
+                list.replaceChildren(...pairs.flatMap(() => [element("dt"), element("dd")]));
+        pairs.forEach(([term, text], i) => {
+                setText(nodes[2 * i], term);
+                setText(nodes[2 * i + 1], text);
+        });
 }
 
 /* Charts: drawn from /health/history, each with its content in words. */
@@ -368,10 +380,13 @@ class Row {
                                 element("span", "when", this.since, " ", this.age));
                 this.facts = element("dl", "facts");
                 this.history = element("div", "history");
+                this.measuredTitle = element("h3", "", "Measured");
+                this.measuredTitle.hidden = true;
+                this.measured = element("dl", "facts");
                 this.details = element("details", "", this.row,
-                                       element("div", "more", this.facts, this.history));
+                                       element("div", "more", this.facts, this.history,
+                                               this.measuredTitle, this.measured));
                 this.details.addEventListener("toggle", () => this.refreshMore(true));
-                this.measured = null;
                 this.askedAt = 0;
                 this.askedFor = null;
                 this.item.append(this.details);
@@ -434,23 +449,17 @@ class Row {
         refreshMore(opened) {
                 if (!this.details.open)
                         return;
-                this.showFacts();
+                showPairs(this.facts, factsOf(this.check));
                 if (opened || (this.askedFor !== this.check.checked_at &&
                                performance.now() - this.askedAt >= HISTORY_MS))
                         void this.askMore();
         }
 
-        showFacts() {
-                const facts = factsOf(this.check, this.measured);
-                const nodes = this.facts.children;
+        showMeasured(details) {
+                const pairs = Object.entries(details).map(([name, value]) => [name, String(value)]);
 
-                if (nodes.length !== 2 * facts.length)
-                        this.facts.replaceChildren(...facts.flatMap(
-                                () => [element("dt"), element("dd")]));
-                facts.forEach(([term, text], i) => {
-                        setText(nodes[2 * i], term);
-                        setText(nodes[2 * i + 1], text);
-                });
+                this.measuredTitle.hidden = pairs.length === 0;
+                showPairs(this.measured, pairs);
         }
 
         async askMore() {
@@ -460,12 +469,11 @@ class Row {
                 this.askedFor = this.check.checked_at;
                 try {
                         const [whole, history] = await Promise.all([
-                                ask(`health/checks/${name}`),
+                                ask(`health/checks/${name}?always=200`),
                                 ask(`health/history?check=${name}`),
                         ]);
 
-                        this.measured = (await whole.json()).checks?.[this.name]?.details;
-                        this.showFacts();
+                        this.showMeasured((await whole.json()).checks?.[this.name]?.details || {});
                         this.history.replaceChildren(...(history.ok
                                 ? historyParts(await history.json())
                                 : [element("p", "", "There is no history of this check.")]));
@@ -603,8 +611,7 @@ function tellNews(before, after) {
 
 function show(health) {
         const checks = new Map(Object.entries(health.checks));
-        const detailed = checks.size === 0 || [...checks.values()].some(
-                (check) => check.checked_at !== undefined);
+        const detailed = isDetailed(checks);
 
         if (page.detailed !== detailed) {
                 page.detailed = detailed;
@@ -671,13 +678,12 @@ function ask(path, headers = {}) {
 
 /* Returns what /health says, or null if nothing has changed. */
 async function askHealth() {
-        const response = await ask("health?recent=yes",
+        const response = await ask("health?recent=yes&always=200",
                                    page.etag ? { "If-None-Match": page.etag } : {});
 
         if (response.status === 304)
                 return null;
-        /* A 503 is an answer like any other: the host is unhealthy. */
-        if (response.status !== 200 && response.status !== 503)
+        if (response.status !== 200)
                 throw new Error(`the answer is HTTP ${response.status}`);
         const health = await response.json();
 
@@ -689,10 +695,12 @@ async function askHealth() {
 
 /* The silences, asked for now and then and when other checks are silenced; or null. */
 async function askSilences(health) {
-        const checks = Object.entries(health ? health.checks : Object.fromEntries(page.checks));
-        const silenced = checks.filter(([, check]) => check.silenced)
+        const checks = health ? new Map(Object.entries(health.checks)) : page.checks;
+        const silenced = [...checks].filter(([, check]) => check.silenced)
                 .map(([name, check]) => `${check.silenced.id} ${name}`).join("\n");
 
+        if (!isDetailed(checks))
+                return [];
         if (silenced === page.silenced && performance.now() - page.silencesAt < SILENCES_MS)
                 return null;
         const response = await ask("health/silences");

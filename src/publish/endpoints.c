@@ -28,6 +28,7 @@ enum {
         VARIANT_IETF = 4,
         VARIANT_OPENMETRICS = 8,
         VARIANT_RECENT = 16,
+        VARIANT_ALWAYS_OK = 32,
 };
 
 typedef struct CacheSlot {
@@ -80,6 +81,8 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
         [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
                               "{\"detail\":\"exclude= takes one word: silenced\"}" },
         [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST, "{\"detail\":\"recent= takes one word: yes\"}" },
+        [REFUSAL_ALWAYS] = { MHD_HTTP_BAD_REQUEST,
+                             "{\"detail\":\"always= takes one number: 200\"}" },
         [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
                               "{\"detail\":\"this is for local readers; Details= in "
                               "healthd.conf says for whom\"}" },
@@ -252,7 +255,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
                 return r;
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
                              now_usec);
-        slot->answer.status = rendering.status;
+        slot->answer.status = asked->always_ok ? MHD_HTTP_OK : rendering.status;
         slot->answer.endpoint = route->path;
         slot->answer.response = response_new(
                         rendering.text, rendering.length, MHD_RESPMEM_MUST_FREE,
@@ -325,7 +328,36 @@ static unsigned asked_variant(const Asked *asked, bool details) {
         return (details ? VARIANT_DETAILS : 0) |
                (asked->exclude_quiet ? VARIANT_EXCLUDE_QUIET : 0) |
                (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0) |
-               (asked->recent ? VARIANT_RECENT : 0);
+               (asked->recent ? VARIANT_RECENT : 0) |
+               (asked->always_ok ? VARIANT_ALWAYS_OK : 0);
+}
+
+typedef struct Option {
+        const char *name;
+        const char *value; /* the only one there is */
+        size_t offset;     /* of the bool in Asked */
+        Refusal refusal;   /* of any other value */
+} Option;
+
+static const Option options[] = {
+        { "exclude", "silenced", offsetof(Asked, exclude_quiet), REFUSAL_EXCLUDE },
+        { "recent", "yes", offsetof(Asked, recent), REFUSAL_RECENT },
+        { "always", "200", offsetof(Asked, always_ok), REFUSAL_ALWAYS },
+};
+
+/* What any path may be asked with. Returns whether it is understood. */
+static bool read_options(struct MHD_Connection *connection, Asked *asked, Refusal *ret_refusal) {
+        for (size_t i = 0; i < ELEMENTS(options); i++) {
+                const char *value = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+                                                                options[i].name);
+
+                if (value && !string_equal(value, options[i].value)) {
+                        *ret_refusal = options[i].refusal;
+                        return false;
+                }
+                *(bool *) ((char *) asked + options[i].offset) = value;
+        }
+        return true;
 }
 
 static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
@@ -338,25 +370,19 @@ static void read_arguments(struct MHD_Connection *connection, Asked *asked) {
 
 Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection, const char *method,
                         const char *path, bool details, uint64_t now_usec) {
-        const char *exclude = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
-                                                          "exclude");
-        const char *recent = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
-                                                         "recent");
-        Asked asked = { .exclude_quiet = exclude, .recent = recent };
+        Asked asked = {};
         CacheSlot fresh = {}, *slot;
         const PageFile *file;
         const Route *route;
+        Refusal refusal;
         unsigned variant;
         int r;
 
+        if (!read_options(connection, &asked, &refusal))
+                return endpoints_refuse(endpoints, refusal);
         read_accept(connection, &asked);
         variant = asked_variant(&asked, details);
         slot = &endpoints->cache[(hash_add_string(HASH_START, path) + variant) % CACHE_SLOTS];
-        if (exclude && !string_equal(exclude, "silenced"))
-                return endpoints_refuse(endpoints, REFUSAL_EXCLUDE);
-        if (recent && !string_equal(recent, "yes"))
-                return endpoints_refuse(endpoints, REFUSAL_RECENT);
-
         if (is_reading(method) && slot->generation == endpoints->view->generation &&
             now_usec < slot->until_usec && slot->variant == variant &&
             string_equal(slot->path, path))

@@ -24,6 +24,7 @@ typedef enum Refusal {
         REFUSAL_NO_SUCH_CONTROL,
         REFUSAL_EXCLUDE,
         REFUSAL_RECENT,
+        REFUSAL_ALWAYS,
         REFUSAL_DETAILS,
         REFUSAL_NO_SUCH_CHECK,
         REFUSAL_NO_SUCH_GROUP,

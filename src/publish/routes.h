@@ -27,6 +27,7 @@ typedef struct Asked {
         uint64_t since_usec; /* ?since=, realtime; 0: none */
         bool exclude_quiet;  /* ?exclude=silenced */
         bool recent;         /* ?recent=yes */
+        bool always_ok;      /* ?always=200 */
         bool ietf;           /* Accept: application/health+json */
         bool openmetrics;    /* Accept: application/openmetrics-text */
 } Asked;

@@ -21,7 +21,7 @@ from process import can_connect, free_port, wait_until
 PASSING = "[Check]\nType=application\nInterval={interval}\nGroups=own web\n"
 FAILING = "[Check]\nType=application\nInterval={interval}\nFailAfter=1\nRequired={required}\n" \
           "Groups=bad\nUnhealthyWhen=open_fds > 0\n"
-ENDPOINTS = ["/health", "/health/live", "/health/ready",
+ENDPOINTS = ["/", "/health", "/health/live", "/health/ready",
              "/health/history?check=NAME[&since=SECONDS]", "/health/silences", "/metrics",
              "/health/checks/NAME", "/health/groups/NAME"]
 
@@ -201,6 +201,61 @@ def test_a_failure_is_never_304(daemon):
         assert daemon.get("/health", headers={"If-None-Match": held}).status == 503
 
 
+def test_always_200_is_for_who_shows_it(daemon):
+    daemon.write_check("bad", FAILING.format(interval="1h", required="yes"))
+    daemon.start()
+    daemon.wait_status("bad", "unhealthy")
+    for path in ("/health", "/health/checks/bad", "/health/groups/bad", "/health/ready"):
+        plain, shown = daemon.get(path), daemon.get(f"{path}?always=200")
+        assert (plain.status, shown.status) == (503, 200), path
+        assert set(plain.json) == set(shown.json) and shown.json.get("status") != "healthy"
+        held = {"If-None-Match": shown.headers["etag"]}
+        assert daemon.get(f"{path}?always=200", headers=held).status == 304
+        assert daemon.get(path, headers=held).status == 503
+    assert daemon.get("/health/checks/nobody?always=200").status == 404
+    refused = daemon.get("/health?always=204")
+    assert refused.status == 400 and "200" in refused.json["detail"]
+
+
+def test_the_page_is_served_with_a_strict_policy(daemon):
+    started(daemon)
+    types = {"/": "text/html; charset=utf-8", "/status.css": "text/css; charset=utf-8",
+             "/status.js": "text/javascript; charset=utf-8", "/icon.svg": "image/svg+xml"}
+    size = 0
+    for path, media_type in types.items():
+        for via, accept in (("tcp", "text/html"), ("unix", "*/*")):
+            answer = daemon.get(path, via=via, headers={"Accept": accept})
+            assert (answer.status, answer.headers["content-type"]) == (200, media_type), path
+        size += len(answer.text.encode())
+        assert answer.headers["content-security-policy"] == (
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+            "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-cache"
+        held = {"If-None-Match": answer.headers["etag"]}
+        again = daemon.get(path, headers=held)
+        assert (again.status, again.text) == (304, "")
+        assert daemon.get(path, headers={"If-None-Match": 'W/"other"'}).status == 200
+        head = daemon.get(path, method="HEAD")
+        assert (head.status, head.text) == (200, "")
+        assert int(head.headers["content-length"]) == len(answer.text.encode())
+        refused = daemon.get(path, method="POST")
+        assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert size < 60000
+    page = daemon.get("/").text
+    assert not re.search(r"<style|<script(?! src=\"status.js\" defer></script>)| style=| on\w+=|//",
+                         page)
+
+
+def test_groups_are_named_to_who_sees_details(daemon):
+    daemon.write_check("alone", PASSING.format(interval="1h").replace("Groups=own web\n", ""))
+    started(daemon)
+    checks = daemon.get("/health").json["checks"]
+    assert checks["self"]["groups"] == ["own", "web"] and "groups" not in checks["alone"]
+
+
 def test_caches_hold_an_answer_until_the_next_run_at_most(daemon):
     started(daemon, interval="60s")
     answer = daemon.get("/health")
@@ -231,7 +286,7 @@ def test_other_methods_are_405(daemon, method):
 
 def test_unknown_paths_are_404_and_say_what_there_is(daemon):
     started(daemon)
-    for path in ("/", "/healthy", "/health/", "/health/live/", "/health/checks/", "/HEALTH"):
+    for path in ("/index.html", "/healthy", "/health/", "/health/live/", "/health/checks/", "/HEALTH"):
         answer = daemon.get(path)
         assert (answer.status, answer.json["endpoints"]) == (404, ENDPOINTS), path
     for path, detail in (("/health/checks/nobody", "there is no check of this name"),
@@ -314,7 +369,7 @@ def test_one_connection_serves_many_requests(daemon):
         connection = daemon.connect(via)
         connection.connect()
         kept = connection.sock
-        for path in ENDPOINTS[:3] * 30:
+        for path in ENDPOINTS[1:4] * 30:
             connection.request("GET", path)
             response = connection.getresponse()
             assert json.loads(response.read()) and response.status == 200

@@ -8,6 +8,8 @@ import urllib.parse
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from process import wait_until
 
@@ -61,7 +63,17 @@ class Browser:
 
     def wait(self, what, script, *arguments, timeout=60):
         """Waits until the script returns something true."""
-        return wait_until(what, lambda: self.run(script, *arguments), timeout, 0.05)
+        return self.wait_until(what, lambda: self.run(script, *arguments), timeout)
+
+    def wait_until(self, what, predicate, timeout=60):
+        try:
+            return wait_until(what, predicate, timeout, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; the page says:\n{self.text('body')}") from error
+
+    def press(self, key):
+        """A key by its name in selenium.webdriver.common.keys, such as Tab."""
+        ActionChains(self.driver).send_keys(getattr(Keys, key.upper())).perform()
 
     def text(self, selector):
         return self.run("return document.querySelector(arguments[0]).innerText", selector)
@@ -73,7 +85,10 @@ class Browser:
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                self.requests.append(message["params"]["request"]["url"])
+                address = message["params"]["request"]["url"]
+                # The browser's own pages are none of anybody's requests.
+                if urllib.parse.urlsplit(address).scheme in ("http", "https", "ws", "wss"):
+                    self.requests.append(address)
 
     def hosts(self):
         """Every host that anything was asked of."""
