@@ -16,7 +16,7 @@ const HISTORY_MS = 3000; /* one check's history is asked for so often at most */
 const SILENCES_MS = 10000;
 const NEWS_MAX = 3; /* more changes at once are counted, not read out */
 const RECENT = 20;
-const COLUMNS = 60;
+const COLUMNS_MAX = 60;
 
 const STATUSES = ["unhealthy", "error", "unknown", "degraded", "healthy"]; /* by urgency */
 
@@ -135,9 +135,10 @@ const isDetailed = (checks) => checks.size === 0 ||
 function compareUrgency(a, b) {
         return rank(a.check.status) - rank(b.check.status) ||
                isQuiet(a.check) - isQuiet(b.check) ||
-               (b.check.required === true) - (a.check.required === true) ||
-               (a.name < b.name ? -1 : Number(a.name > b.name));
+               (b.check.required === true) - (a.check.required === true);
 }
+
+const compareNames = (a, b) => a.name < b.name ? -1 : Number(a.name > b.name);
 
 function marksOf(check) {
         const marks = [];
@@ -250,18 +251,19 @@ function resultsFigure(history) {
                       clockText(samples[0].at), clockText(samples[samples.length - 1].at));
 }
 
-/* The day in columns; one that has no result is left empty. */
+/* The day in columns of whole buckets; one that has no result is left empty. */
 function columnsOf(history) {
         const end = history.timestamp;
-        const first = history.minutes.length > 0 ? history.minutes[0].at : end;
-        const minutes = Math.min(1440, Math.max(30, Math.ceil((end - first) / 60)));
-        const width = minutes * 60 / COLUMNS;
-        const columns = [];
+        const bucket = history.minutes[0].seconds;
+        const seconds = Math.min(86400, Math.max(1800, end - history.minutes[0].at));
+        const width = bucket * Math.ceil(seconds / bucket / COLUMNS_MAX);
+        const count = Math.ceil(seconds / width);
+        const columns = new Array(count);
 
         for (const minute of history.minutes) {
-                const i = COLUMNS - 1 - Math.floor((end - minute.at) / width);
+                const i = count - 1 - Math.floor((end - minute.at) / width);
 
-                if (i < 0 || i >= COLUMNS)
+                if (i < 0 || i >= count)
                         continue;
                 const column = columns[i] ||= { count: 0, failures: 0, total: 0, most: 0 };
 
@@ -270,12 +272,12 @@ function columnsOf(history) {
                 column.total += minute.mean_ms * minute.count;
                 column.most = Math.max(column.most, minute.max_ms);
         }
-        return { columns, from: minuteText(end - minutes * 60), to: minuteText(end),
-                 hours: spanText(minutes * 60) };
+        return { columns, from: minuteText(end - count * width), to: minuteText(end),
+                 span: spanText(count * width) };
 }
 
 function latencyFigure(day) {
-        const step = 600 / COLUMNS;
+        const step = 600 / day.columns.length;
         const most = Math.max(0.001, ...day.columns.filter(Boolean).map((column) => column.most));
         const marks = [];
         let line = "", gap = true, count = 0, total = 0;
@@ -295,13 +297,13 @@ function latencyFigure(day) {
                 total += column.total;
         });
         marks.push(drawing("path", { class: "mean", d: line }));
-        return figure(`Latency, ${day.hours}`,
+        return figure(`Latency, ${day.span}`,
                       `the line is the mean, ${msText(total / count)} overall; the grey the ` +
                       `longest, ${msText(most)}.`, marks, day.from, day.to);
 }
 
 function availabilityFigure(history, day) {
-        const step = 600 / COLUMNS;
+        const step = 600 / day.columns.length;
         const marks = [];
         const words = (name, window) => window.ratio === null ? `nothing in ${name}`
                 : `${percentText(window.ratio)} in ${name} (${window.failures} of ${window.count} ` +
@@ -314,7 +316,7 @@ function availabilityFigure(history, day) {
                 if (bad > 0)
                         marks.push(box("bad", i * step, 0, step * 0.9, Math.max(14, 10 + bad * 0.9)));
         });
-        return figure(`Availability, ${day.hours}`,
+        return figure(`Availability, ${day.span}`,
                       `${words("1 h", history.availability["1h"])}, ` +
                       `${words("24 h", history.availability["24h"])}. Failures hang from the top.`,
                       marks, day.from, day.to);
@@ -329,9 +331,11 @@ function changesList(history) {
         return list;
 }
 
+const noHistory = () => [element("p", "", "There are no results to draw yet.")];
+
 function historyParts(history) {
         if (history.samples.length === 0 || history.minutes.length === 0)
-                return [element("p", "", "No results yet to draw.")];
+                return noHistory();
         const day = columnsOf(history);
         const charts = element("div", "charts", resultsFigure(history), latencyFigure(day),
                                availabilityFigure(history, day));
@@ -468,15 +472,15 @@ class Row {
                 this.askedAt = performance.now();
                 this.askedFor = this.check.checked_at;
                 try {
-                        const [whole, history] = await Promise.all([
-                                ask(`health/checks/${name}?always=200`),
-                                ask(`health/history?check=${name}`),
-                        ]);
+                        const whole = await ask(`health/checks/${name}?always=200`);
 
                         this.showMeasured((await whole.json()).checks?.[this.name]?.details || {});
-                        this.history.replaceChildren(...(history.ok
-                                ? historyParts(await history.json())
-                                : [element("p", "", "There is no history of this check.")]));
+                        /* A check whose file is broken has none, and no result either. */
+                        const history = this.askedFor
+                                ? await ask(`health/history?check=${name}`) : null;
+
+                        this.history.replaceChildren(...(history?.ok
+                                ? historyParts(await history.json()) : noHistory()));
                 } catch (error) {
                         /* The page says it when contact is lost; what was drawn stays. */
                         this.askedFor = null;
@@ -507,7 +511,7 @@ class Group {
                 const failing = this.rows.filter((row) => row.check.status !== "healthy").length;
                 const only = page.groups.size === 1;
 
-                this.rows.sort(compareUrgency);
+                this.rows.sort((a, b) => compareUrgency(a, b) || compareNames(a, b));
                 setText(this.title, this.name || (only ? "Checks" : "In no group"));
                 setText(this.count, failing > 0 ? `${failing} of ${this.rows.length} not healthy`
                                                 : `all ${this.rows.length} healthy`);
@@ -519,8 +523,7 @@ Group.made = 0;
 /* The one with the most urgent check first; what is in no group last. */
 function compareGroups(a, b) {
         return (a.name === "") - (b.name === "") ||
-               rank(a.rows[0].check.status) - rank(b.rows[0].check.status) ||
-               (a.name < b.name ? -1 : 1);
+               compareUrgency(a.rows[0], b.rows[0]) || compareNames(a, b);
 }
 
 function groupFor(name) {
