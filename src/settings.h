@@ -27,7 +27,8 @@ typedef struct Settings {
 /*
  * Reads healthd.conf, checks/ and alerts/ below each directory of the search path. Mistakes are
  * collected in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing.
- * runtime NULL: only verify, and ask systemd about the units that are guarded. Returns 0 or -ENOMEM.
+ * runtime NULL: only verify, and ask systemd about the units that are guarded. Returns 0 or
+ * -ENOMEM.
  */
 int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret);
 /*
