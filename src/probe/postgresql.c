@@ -2,8 +2,10 @@
 
 /*
  * Type=postgresql: logs in, runs one statement and measures its first row, with libpq's
- * asynchronous interface. libpq closes and reopens its socket when it likes, often under the same
- * number: the socket is unwatched before every call that may do so, and watched anew afterwards.
+ * asynchronous interface. While it connects, libpq closes and reopens its socket when it likes,
+ * often under the same number: the socket is unwatched before every call that may do so, and
+ * watched anew afterwards. Once connected it only closes it, when the connection has ended, and
+ * probe_drop() follows before anything else can get that number.
  */
 
 #include <errno.h>
@@ -185,6 +187,8 @@ static void probe_note_tried(PostgresqlProbe *probe) {
 static void probe_on_event(IoSource *source, uint32_t revents, void *userdata);
 
 static int probe_watch(PostgresqlProbe *probe, uint32_t events) {
+        if (probe->source.reactor)
+                return io_source_modify(&probe->source, events);
         return io_source_add(&probe->source, probe->check->runtime->reactor, PQsocket(probe->conn),
                              events, probe_on_event, probe);
 }
@@ -444,8 +448,7 @@ static void probe_on_idle(PostgresqlProbe *probe) {
             PQstatus(probe->conn) == CONNECTION_OK) {
                 while ((notify = PQnotifies(probe->conn)))
                         PQfreemem(notify);
-                if (probe_watch(probe, EPOLLIN) >= 0)
-                        return;
+                return;
         }
         probe_drop(probe);
         check_run_soon(probe->check);
@@ -462,7 +465,8 @@ static void probe_on_event(IoSource *source, uint32_t revents, void *userdata) {
         PostgresqlProbe *probe = userdata;
 
         (void) revents;
-        io_source_remove(source);
+        if (probe->stage == STAGE_CONNECTING)
+                io_source_remove(source);
         handlers[probe->stage](probe);
 }
 
@@ -552,7 +556,6 @@ static int postgresql_start(void *instance, Check *check) {
         sample_reset(&probe->sample);
         if (!probe->conn)
                 return probe_resolve(probe);
-        io_source_remove(&probe->source);
         probe_on_connected(probe, 0);
         return 0;
 }
