@@ -73,12 +73,14 @@ uint64_t scheduler_wait_usec(const Scheduler *scheduler) {
         return due_usec > now_usec ? due_usec - now_usec : 0;
 }
 
-void scheduler_run_due(Scheduler *scheduler) {
+/* Returns whether anything was due. */
+static bool scheduler_run_round(Scheduler *scheduler) {
         uint64_t now_usec;
+        bool ran = false;
         Timer *timer;
 
         if (scheduler->n_timers == 0)
-                return;
+                return false;
         /* A timer re-armed in its handler is due after now_usec: this ends. */
         now_usec = now_monotonic_usec();
         while (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec <= now_usec) {
@@ -86,7 +88,18 @@ void scheduler_run_due(Scheduler *scheduler) {
                 heap_remove(scheduler, timer);
                 scheduler_note_lag(scheduler, now_monotonic_usec() - timer->due_usec, now_usec);
                 timer->on_elapse(timer, timer->userdata);
+                ran = true;
         }
+        return ran;
+}
+
+void scheduler_run_due(Scheduler *scheduler) {
+        /*
+         * Once more for what is wanted after that (a delay of 0), without asking descriptors in
+         * between: libcurl begins every request so. Not for ever: descriptors must have their turn.
+         */
+        if (scheduler_run_round(scheduler))
+                (void) scheduler_run_round(scheduler);
 }
 
 Scheduler *scheduler_free(Scheduler *scheduler) {
