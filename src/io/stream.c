@@ -36,9 +36,10 @@ struct Stream {
 
         bool connected;
         bool failed;
-        int failure; /* errno of what failed last, 0: not known */
-        char *place;
-        char *stage;
+        int failure;                    /* errno of what failed last, 0: not known */
+        const ResolvedAddress *address; /* that was tried last, NULL before the first */
+        const char *doing;              /* the stage, for people, before the place */
+        char *place, *stage;            /* made when they are asked for */
         char *error;
 };
 
@@ -83,7 +84,7 @@ static void stream_report_failure(Stream *stream) {
 static void stream_on_connected(Stream *stream) {
         timer_disarm(&stream->timer);
         stream->connected = true;
-        (void) string_printf(&stream->stage, "waiting for %s", stream->place);
+        stream->doing = "waiting for";
         stream->on_event(stream, STREAM_CONNECTED, stream->userdata);
 }
 
@@ -173,7 +174,7 @@ static CURLcode stream_on_tls_begin(CURL *easy, void *context, void *userdata) {
 
         (void) easy;
         (void) context;
-        (void) string_printf(&stream->stage, "setting up TLS with %s", stream->place);
+        stream->doing = "setting up TLS with";
         return CURLE_OK;
 }
 
@@ -226,34 +227,12 @@ static int stream_connect_tls(Stream *stream, const ResolvedAddress *address) {
         return curl_transfer_start(&stream->transfer, stream->glue, stream_on_tls_done, stream);
 }
 
-static int stream_set_place(Stream *stream, const ResolvedAddress *address) {
-        const StreamTarget *target = &stream->target;
-        char text[INET6_ADDRSTRLEN], numeric[INET6_ADDRSTRLEN + 16];
-        ResolvedAddress ignored;
-        int r;
-
-        if (target->path)
-                r = string_replace(&stream->place, target->path);
-        else {
-                (void) snprintf(numeric, sizeof(numeric),
-                                address->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
-                                resolved_address_format(address, text, sizeof(text)), target->port);
-                r = resolver_parse_numeric(target->host, &ignored)
-                                    ? string_replace(&stream->place, numeric)
-                                    : string_printf(&stream->place, "%s (%s)", target->host,
-                                                    numeric);
-        }
-        if (r < 0)
-                return r;
-        return string_printf(&stream->stage, "connecting to %s", stream->place);
-}
-
 static int stream_try_address(Stream *stream, ResolvedAddress *address) {
         int r;
 
-        r = stream_set_place(stream, address);
-        if (r < 0)
-                return r;
+        stream->address = address;
+        stream->doing = "connecting to";
+        (void) string_replace(&stream->place, NULL);
         if (stream->next_address < stream->answer.n_addresses) {
                 r = timer_arm_after(&stream->timer, ADDRESS_USEC);
                 if (r < 0)
@@ -329,12 +308,7 @@ int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_e
                 stream->answer.n_addresses = 1;
                 stream_try_addresses(stream);
         } else {
-                r = string_replace(&stream->place, target->host);
-                if (r < 0)
-                        return r;
-                r = string_printf(&stream->stage, "resolving %s", target->host);
-                if (r < 0)
-                        return r;
+                stream->doing = "resolving";
                 r = resolver_query(runtime->resolver, target->host, stream_on_resolved, stream,
                                    &stream->query);
                 if (r < 0)
@@ -348,7 +322,8 @@ int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_e
 static ssize_t stream_read_ended(Stream *stream, int failure, const char *why) {
         io_source_remove(&stream->io);
         if (failure == 0)
-                (void) string_printf(&stream->error, "%s closed the connection", stream->place);
+                (void) string_printf(&stream->error, "%s closed the connection",
+                                     stream_place(stream));
         else
                 stream_note_failure(stream, failure, "reading from", why);
         return -failure;
@@ -431,7 +406,25 @@ bool stream_failed_internally(const Stream *stream) {
                stream->failure == ENOMEM || stream->failure == ENOBUFS;
 }
 
-const char *stream_place(const Stream *stream) {
+static int stream_format_place(const Stream *stream, char **ret) {
+        char text[INET6_ADDRSTRLEN], numeric[INET6_ADDRSTRLEN + 16];
+        const StreamTarget *target = &stream->target;
+        const ResolvedAddress *address = stream->address;
+        ResolvedAddress ignored;
+
+        if (target->path || !address)
+                return string_replace(ret, target->path ? target->path : target->host);
+        (void) snprintf(numeric, sizeof(numeric),
+                        address->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+                        resolved_address_format(address, text, sizeof(text)), target->port);
+        return resolver_parse_numeric(target->host, &ignored)
+                               ? string_replace(ret, numeric)
+                               : string_printf(ret, "%s (%s)", target->host, numeric);
+}
+
+const char *stream_place(Stream *stream) {
+        if (!stream->place)
+                (void) stream_format_place(stream, &stream->place);
         return stream->place ? stream->place : "";
 }
 
@@ -439,6 +432,7 @@ const char *stream_error(const Stream *stream) {
         return stream->error ? stream->error : "out of memory";
 }
 
-const char *stream_stage(const Stream *stream) {
+const char *stream_stage(Stream *stream) {
+        (void) string_printf(&stream->stage, "%s %s", stream->doing, stream_place(stream));
         return stream->stage ? stream->stage : "";
 }

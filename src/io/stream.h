@@ -60,9 +60,12 @@ void stream_get_certificates(const Stream *stream, CertificateChain *ret);
 
 /* Whether it failed because we are short of descriptors or memory: no verdict on the peer. */
 bool stream_failed_internally(const Stream *stream);
-/* The peer, for people: "127.0.0.1:6379", "db1 (10.0.0.5:6379)", "/run/x.sock". */
-const char *stream_place(const Stream *stream);
+/*
+ * The peer, for people: "127.0.0.1:6379", "db1 (10.0.0.5:6379)", "/run/x.sock". Valid until the
+ * next event, as is the stage.
+ */
+const char *stream_place(Stream *stream);
 /* What went wrong, for people: "connecting to 127.0.0.1:6379: Connection refused". */
 const char *stream_error(const Stream *stream);
 /* The stage a deadline fell into, for people: "resolving db1", "connecting to 127.0.0.1:6379". */
-const char *stream_stage(const Stream *stream);
+const char *stream_stage(Stream *stream);
