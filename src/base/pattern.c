@@ -13,12 +13,25 @@
 #define SLICE_COST   ((size_t) 2 * 1024 * 1024)
 #define GROUP_WINDOW ((size_t) 64 * 1024)
 
+bool pattern_refers_back(const char *text, size_t length) {
+        /* Two backslashes stand for one; what is between [ and ] is not worth a second look. */
+        for (size_t i = 0; i + 1 < length; i++)
+                if (text[i] == '\\' && text[++i] >= '1' && text[i] <= '9')
+                        return true;
+        return false;
+}
+
 int pattern_compile(Pattern *pattern, const char *text, size_t length, const char **ret_why) {
-        /* Not regcomp(), which takes no NUL. As there with REG_EXTENDED and REG_NEWLINE. */
-        reg_syntax_t before = re_set_syntax((RE_SYNTAX_POSIX_EXTENDED | RE_HAT_LISTS_NOT_NEWLINE) &
-                                            ~(RE_DOT_NEWLINE | RE_DOT_NOT_NULL));
+        reg_syntax_t before;
         const char *why;
 
+        if (pattern_refers_back(text, length)) {
+                *ret_why = PATTERN_REFERS_BACK;
+                return -EINVAL;
+        }
+        /* Not regcomp(), which takes no NUL. As there with REG_EXTENDED and REG_NEWLINE. */
+        before = re_set_syntax((RE_SYNTAX_POSIX_EXTENDED | RE_HAT_LISTS_NOT_NEWLINE) &
+                               ~(RE_DOT_NEWLINE | RE_DOT_NOT_NULL));
         /* Without this table every byte is tried slowly; if memory is short, so be it. */
         pattern->regex.fastmap = malloc(UCHAR_MAX + 1);
         why = re_compile_pattern(text, length, &pattern->regex);

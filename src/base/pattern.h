@@ -27,6 +27,17 @@ typedef struct PatternMatch {
 } PatternMatch;
 
 /*
+ * Whether "\1" or the like stands in an expression. POSIX knows no such thing in extended ones. The
+ * C library does, and then tries so many ways to match that a kilobyte takes seconds, in one call
+ * that nothing limits: so whoever compiles an expression refuses it.
+ */
+bool pattern_refers_back(const char *text, size_t length);
+#define PATTERN_REFERS_BACK                                                                        \
+        "a reference back (\\1) is not part of them, and may take hours; write out what it "       \
+        "stands "                                                                                  \
+        "for"
+
+/*
  * "^" and "$" match at lines, "." and lists that exclude do not match a newline. Returns 0, or
  * -EINVAL and why it is none.
  */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pattern.h"
 #include "base/time-util.h"
 
 /* Of a number as text. */
@@ -166,6 +167,11 @@ static int term_compile(Term *term, char **ret_why) {
         int r;
 
         if (term->comparison == OPERATOR_MATCH || term->comparison == OPERATOR_NOT_MATCH) {
+                if (pattern_refers_back(term->value, strlen(term->value))) {
+                        (void) string_printf(ret_why, "\"%s\" is no regular expression: %s",
+                                             term->value, PATTERN_REFERS_BACK);
+                        return -EINVAL;
+                }
                 r = regcomp(&term->regex, term->value, REG_EXTENDED | REG_NOSUB);
                 if (r != 0) {
                         regerror(r, &term->regex, why, sizeof(why));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pattern.h"
 
 typedef enum Match {
         MATCH_NOT_EQUAL,
@@ -99,6 +100,13 @@ static int matcher_compile(LabelMatcher *matcher, char **ret_why) {
 
         if (matcher->match != MATCH_REGEX && matcher->match != MATCH_NOT_REGEX)
                 return 0;
+        if (pattern_refers_back(matcher->value, strlen(matcher->value))) {
+                (void) string_printf(ret_why,
+                                     "the value of label \"%s\" is no POSIX extended regular "
+                                     "expression: %s",
+                                     matcher->label, PATTERN_REFERS_BACK);
+                return -EINVAL;
+        }
         r = string_printf(&expression, "^(%s)$", matcher->value);
         if (r < 0)
                 return r;

@@ -232,6 +232,25 @@ static void test_pattern_is_bounded(void **state) {
         }
 }
 
+/* The C library would take them, and hours for a kilobyte. */
+static void test_pattern_refers_back_to_nothing(void **state) {
+        static const struct {
+                const char *pattern;
+                bool refused;
+        } cases[] = { { "(x+)\\1y", true },  { "[\\]\\1", true }, { "(a)\\\\\\1", true },
+                      { "(a)\\\\1", false }, { "a{1,9}", false }, { "\\.1", false } };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                _cleanup_(pattern_done) Pattern pattern = {};
+                const char *why = "";
+                int r = pattern_compile(&pattern, cases[i].pattern, strlen(cases[i].pattern), &why);
+
+                assert_int_equal(r, cases[i].refused ? -EINVAL : 0);
+                assert_int_equal(strstr(why, "reference") != NULL, cases[i].refused);
+        }
+}
+
 static void test_string_basics(void **state) {
         _cleanup_free_ char *text = NULL;
         char padded[] = " \t two words \r\n", blank[] = " \t ";
@@ -495,6 +514,7 @@ int main(void) {
                 cmocka_unit_test(test_string_unescape),
                 cmocka_unit_test(test_pattern),
                 cmocka_unit_test(test_pattern_is_bounded),
+                cmocka_unit_test(test_pattern_refers_back_to_nothing),
                 cmocka_unit_test(test_string_basics),
                 cmocka_unit_test(test_string_parse_number),
                 cmocka_unit_test(test_string_list),

@@ -139,6 +139,7 @@ static void test_condition_parse_refuses(void **state) {
                 "queue_size > 3 and",
                 "queue_size > 3 and ",
                 "role ~ (",
+                "role ~ (.+)\\1",
                 "role == \"unclosed",
                 "role == \"x\" y",
                 "queue_size => 3",

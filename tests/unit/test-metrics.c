@@ -216,6 +216,7 @@ static void test_selectors_refused(void **state) {
                 { "c{", "inside { }" },
                 { "c{a=\"\\d\"}", "\\\\" },
                 { "c{a=~\"(\"}", "regular expression" },
+                { "c{a=~\"(.+)-\\\\2\"}", "hours" },
         };
 
         (void) state;
