@@ -139,9 +139,6 @@ static int heartbeat_start(void *instance, Check *check) {
         int64_t since_usec = probe->called ? probe->called_usec : probe->waiting_usec;
         int64_t age_usec = (int64_t) now_monotonic_usec() - since_usec;
 
-        /* The clock on the wall was set back over a restart. */
-        if (age_usec < 0)
-                age_usec = 0;
         if (!probe->called && age_usec <= (int64_t) (probe->every_usec + probe->grace_usec)) {
                 check_report_nothing(check);
                 return 0;
@@ -208,18 +205,29 @@ static void heartbeat_save(const void *instance, uint64_t kept[PROBE_KEPT_MAX]) 
         kept[KEPT_FLAGS] = probe->exit_status | (probe->lost ? KEPT_LOST : 0);
 }
 
+/*
+ * A time that was kept, on CLOCK_MONOTONIC. Not after now: the clock on the wall may have been set
+ * back, or may not have been set yet on a host without one that runs on, and a call that lies in
+ * the future would not be missed before that future has come.
+ */
+static int64_t restore_time(uint64_t kept_usec) {
+        int64_t now_usec = (int64_t) now_monotonic_usec();
+        int64_t usec = (int64_t) kept_usec - clock_offset();
+
+        return usec < now_usec ? usec : now_usec;
+}
+
 static int heartbeat_restore(void *instance, const uint64_t kept[PROBE_KEPT_MAX]) {
         HeartbeatProbe *probe = instance;
-        int64_t offset_usec = clock_offset();
 
         if ((kept[KEPT_FLAGS] & ~KEPT_ALL_FLAGS) != 0 || kept[KEPT_WAITING] > INT64_MAX ||
             kept[KEPT_CALLED] > INT64_MAX || kept[KEPT_STARTED] > INT64_MAX)
                 return -EBADMSG;
-        probe->waiting_usec = (int64_t) kept[KEPT_WAITING] - offset_usec;
+        probe->waiting_usec = restore_time(kept[KEPT_WAITING]);
         probe->called = kept[KEPT_CALLED] > 0;
-        probe->called_usec = (int64_t) kept[KEPT_CALLED] - offset_usec;
+        probe->called_usec = restore_time(kept[KEPT_CALLED]);
         probe->running = kept[KEPT_STARTED] > 0;
-        probe->started_usec = (int64_t) kept[KEPT_STARTED] - offset_usec;
+        probe->started_usec = restore_time(kept[KEPT_STARTED]);
         probe->duration_usec = kept[KEPT_DURATION];
         probe->beats = kept[KEPT_BEATS];
         probe->exit_status = (uint8_t) (kept[KEPT_FLAGS] & KEPT_EXIT_STATUS);

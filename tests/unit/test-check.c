@@ -159,6 +159,31 @@ static void test_condition_parse_refuses(void **state) {
         }
 }
 
+extern const ProbeType heartbeat_probe;
+
+/* A call that was kept by a clock that ran ahead is one of now: it is missed when it is due. */
+static void test_heartbeat_is_missed_after_the_clock_was_set_back(void **state) {
+        enum {
+                WAITING,
+                CALLED,
+                STARTED
+        }; /* as heartbeat.c keeps them */
+        const ProbeType *type = &heartbeat_probe;
+        _cleanup_free_ void *instance = calloc(1, type->instance_size);
+        uint64_t ahead_usec = now_realtime_usec() + USEC_PER_YEAR;
+        uint64_t kept[PROBE_KEPT_MAX] = {
+                [WAITING] = ahead_usec,
+                [CALLED] = ahead_usec,
+                [STARTED] = ahead_usec,
+        };
+
+        (void) state;
+        assert_int_equal(type->restore(instance, kept), 0);
+        type->save(instance, kept);
+        for (size_t i = WAITING; i <= STARTED; i++)
+                assert_true(kept[i] < ahead_usec - USEC_PER_YEAR / 2);
+}
+
 static void settings_add(ConditionList *list, const char *text) {
         _cleanup_free_ char *why = NULL;
 
@@ -587,6 +612,7 @@ int main(void) {
                 cmocka_unit_test(test_sample_is_bounded),
                 cmocka_unit_test(test_condition_eval),
                 cmocka_unit_test(test_condition_parse_refuses),
+                cmocka_unit_test(test_heartbeat_is_missed_after_the_clock_was_set_back),
                 cmocka_unit_test(test_judge),
                 cmocka_unit_test(test_judge_absent_detail_is_error),
                 cmocka_unit_test(test_settling),
