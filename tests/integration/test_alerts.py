@@ -113,7 +113,7 @@ def test_a_failure_and_its_recovery_are_told(daemon, service, webhook):
     assert recovery["until"] >= recovery["since"] == event["since"]
     shown = alert(daemon, "ops")
     assert (shown["state"], shown["open"], shown["waiting"], shown["sent"]) == ("idle", 0, 0, 2)
-    assert len(said(daemon, "The alert ops was sent")) == 2
+    wait_until("the journal", lambda: len(said(daemon, "The alert ops was sent")) == 2)
     assert 'healthd_alerts_total{alert="ops",result="sent"} 2' in daemon.get("/metrics").text
 
 
@@ -254,7 +254,7 @@ def test_a_receiver_that_refuses_is_tried_again(daemon, service, webhook):
     assert len(said(daemon, "The alert ops cannot be sent")) == 1
     webhook.status = 200
     wait_until("sent", lambda: alert(daemon, "ops")["sent"] == 1, 30)
-    assert said(daemon, "The alert ops works again after")
+    wait_until("the journal", lambda: said(daemon, "The alert ops works again after"))
 
 
 def test_a_receiver_that_hangs_holds_up_nobody(daemon, service, webhook):
