@@ -344,7 +344,7 @@ static int trust(const char *path, const char *expected) {
 }
 
 static void test_trust(void **state) {
-        char directory[] = "/tmp/healthd-plugin-XXXXXX", path[64], link[64];
+        char directory[] = "/tmp/healthd-plugin-XXXXXX", path[64], link[64], second[64];
         FILE *file;
 
         (void) state;
@@ -353,6 +353,7 @@ static void test_trust(void **state) {
         assert_non_null(mkdtemp(directory));
         snprintf(path, sizeof(path), "%s/plugin", directory);
         snprintf(link, sizeof(link), "%s/link", directory);
+        snprintf(second, sizeof(second), "%s/second", directory);
         assert_int_equal(trust(path, "is not there"), -ENOENT);
         file = fopen(path, "we");
         assert_non_null(file);
@@ -379,6 +380,12 @@ static void test_trust(void **state) {
         assert_int_equal(lchown(link, 65534, 65534), 0);
         assert_int_equal(trust(link, "does not belong to root"), -EPERM);
 
+        /* A link of root's to one of somebody else's, who can lead it elsewhere. */
+        assert_int_equal(symlink("link", second), 0);
+        assert_int_equal(trust(second, "does not belong to root"), -EPERM);
+        assert_int_equal(lchown(link, 0, 0), 0);
+        assert_int_equal(trust(second, ""), 0);
+
         assert_int_equal(chmod(directory, 0777), 0);
         assert_int_equal(trust(path, "everybody can write"), -EPERM);
         assert_int_equal(chmod(directory, 01777), 0);
@@ -389,6 +396,7 @@ static void test_trust(void **state) {
 
         unlink(path);
         unlink(link);
+        unlink(second);
         rmdir(directory);
 }
 
