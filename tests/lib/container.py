@@ -308,6 +308,29 @@ class Container:
         self.commands.append(process)
         return process
 
+    @contextlib.contextmanager
+    def steady_client(self, rate=200, path="/health/live"):
+        """Asks both sockets of healthd all the time, and sums up at the end.
+
+        Yields a dictionary, filled in at the end, and what sends an order to steady_client.py.
+        """
+        result = {}
+
+        def order(text):
+            client.stdin.write(text + "\n")
+            client.stdin.flush()
+        script = pathlib.Path(__file__).with_name("steady_client.py")
+        client = self.spawn_outside("/usr/bin/python3", str(script), str(rate), path,
+                                    self.path("/run/healthd/healthd.sock"), "127.0.0.1:9797")
+        try:
+            time.sleep(0.5)
+            yield result, order
+            time.sleep(0.5)
+        finally:
+            output, errors = client.communicate("stop\n", timeout=60)
+            print(output, errors, file=sys.stderr)
+        result.update(json.loads(output))
+
     def path(self, path):
         """Where this machine finds a file of the running container, sockets included."""
         return f"/proc/{self.leader}/root/{path.lstrip('/')}"

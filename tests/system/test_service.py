@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """healthd as a service under a real systemd, from installed files."""
 
-import contextlib
-import json
-import pathlib
-import sys
 import time
 
 import pytest
@@ -16,7 +12,6 @@ OWN = "_SYSTEMD_UNIT=healthd.service"
 FAST = "Interval=1s\nTimeout=800ms\nRetryInterval=200ms\nFailAfter=2\nPassAfter=2\n"
 REDIS = f"[Check]\nType=redis\n{FAST}Groups=stores\n[Redis]\nAddress=127.0.0.1:6379\n"
 REDIS_NO_WATCHDOG = REDIS.replace("Groups=", "Watchdog=no\nGroups=")
-CLIENT = pathlib.Path(__file__).parent.parent / "lib/steady_client.py"
 WITHHELD = "e5222abf46e44f78bdd2b02202756be8"
 
 
@@ -26,24 +21,8 @@ def redis(machine):
     machine.enter("systemctl", "start", "redis-server")
 
 
-@contextlib.contextmanager
 def steady_client(machine, rate=200, path="/health/live"):
-    """Asks both sockets all the time; the yielded dictionary is filled in at the end."""
-    result = {}
-
-    def order(text):
-        client.stdin.write(text + "\n")
-        client.stdin.flush()
-    client = machine.spawn_outside("/usr/bin/python3", str(CLIENT), str(rate), path,
-                                   machine.path("/run/healthd/healthd.sock"), "127.0.0.1:9797")
-    try:
-        time.sleep(0.5)
-        yield result, order
-        time.sleep(0.5)
-    finally:
-        output, errors = client.communicate("stop\n", timeout=60)
-        print(output, errors, file=sys.stderr)
-    result.update(json.loads(output))
+    return machine.steady_client(rate, path)
 
 
 def main_pid(machine):
