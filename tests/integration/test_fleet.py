@@ -171,12 +171,12 @@ class Prometheus(servers.Server):
 @pytest.fixture(scope="module")
 def fleet(pages):
     with contextlib.ExitStack() as stack:
-        hosts = [Host(pages) for _ in range(FLEET)]
-        for host in hosts:
-            stack.callback(host.daemon.close)
-            host.daemon.start(wait=False)
-        for host in hosts:
-            host.daemon.wait_listening(60)
+        hosts = []
+        for _ in range(FLEET):
+            # One by one: each has its port before the next one looks for a free one.
+            hosts.append(Host(pages))
+            stack.callback(hosts[-1].daemon.close)
+            hosts[-1].daemon.start()
         yield hosts
 
 
