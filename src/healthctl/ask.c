@@ -116,7 +116,8 @@ static int find_failing_check(Healthctl *ctl, const char *name, double *seen, Te
                 passes = false;
         if (passes)
                 return 0;
-        add_name(failing, name, json_text(check, "reason"));
+        /* The gate of a start: why it failed is to stand in the unit's journal. */
+        add_name(failing, name, ctl->fresh ? json_text(check, "reason") : NULL);
         return ctl->fresh ? run_soon(ctl, name) : 0;
 }
 
