@@ -328,8 +328,7 @@ static unsigned asked_variant(const Asked *asked, bool details) {
         return (details ? VARIANT_DETAILS : 0) |
                (asked->exclude_quiet ? VARIANT_EXCLUDE_QUIET : 0) |
                (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0) |
-               (asked->recent ? VARIANT_RECENT : 0) |
-               (asked->always_ok ? VARIANT_ALWAYS_OK : 0);
+               (asked->recent ? VARIANT_RECENT : 0) | (asked->always_ok ? VARIANT_ALWAYS_OK : 0);
 }
 
 typedef struct Option {

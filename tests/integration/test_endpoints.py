@@ -22,7 +22,7 @@ PASSING = "[Check]\nType=application\nInterval={interval}\nGroups=own web\n"
 FAILING = "[Check]\nType=application\nInterval={interval}\nFailAfter=1\nRequired={required}\n" \
           "Groups=bad\nUnhealthyWhen=open_fds > 0\n"
 ENDPOINTS = ["/", "/health", "/health/live", "/health/ready",
-             "/health/history?check=NAME[&since=SECONDS]", "/health/silences", "/metrics",
+             "/health/history?check=NAME[&since=SECONDS]", "/health/silences", "/health/alerts", "/metrics",
              "/health/checks/NAME", "/health/groups/NAME"]
 
 
