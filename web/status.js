@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Shows what /health says, and goes on showing it. Whatever comes from the daemon gets into the page
- * as text (append() and textContent) and never as markup: names and error texts are others' words.
+ * Shows what /health says, and goes on showing it. Whatever comes from the daemon gets into the
+ * page as text (append() and textContent) and never as markup: names and error texts are others' words.
  */
 
 "use strict";
@@ -93,6 +93,7 @@ const now = () => Date.now() / 1000 + page.clockAhead;
 const local = (seconds) => new Date((seconds - page.clockAhead) * 1000);
 const dateText = (seconds) => local(seconds).toLocaleString("sv-SE");
 const clockText = (seconds) => local(seconds).toLocaleTimeString("sv-SE");
+const heardText = () => new Date(page.heardAt).toLocaleTimeString("sv-SE");
 const minuteText = (seconds) => clockText(seconds).slice(0, 5);
 
 function spanText(seconds) {
@@ -306,15 +307,16 @@ function availabilityFigure(history, day) {
         const step = 600 / day.columns.length;
         const marks = [];
         const words = (name, window) => window.ratio === null ? `nothing in ${name}`
-                : `${percentText(window.ratio)} in ${name} (${window.failures} of ${window.count} ` +
-                  "failed)";
+                : `${percentText(window.ratio)} in ${name} (${window.failures} of ` +
+                  `${window.count} failed)`;
 
         day.columns.forEach((column, i) => {
                 const bad = 100 * column.failures / column.count;
 
                 marks.push(box("ok", i * step, 10 + bad * 0.9, step * 0.9, 90 - bad * 0.9));
                 if (bad > 0)
-                        marks.push(box("bad", i * step, 0, step * 0.9, Math.max(14, 10 + bad * 0.9)));
+                        marks.push(box("bad", i * step, 0, step * 0.9,
+                                       Math.max(14, 10 + bad * 0.9)));
         });
         return figure(`Availability, ${day.span}`,
                       `${words("1 h", history.availability["1h"])}, ` +
@@ -584,7 +586,7 @@ function showSummary() {
         const uptime = spanText(now() - page.uptimeSince);
 
         setText(by("summary"), `${countText(page.checks) || "No checks"}. healthd up ${uptime}. ` +
-                               `Last answer at ${new Date(page.heardAt).toLocaleTimeString("sv-SE")}.`);
+                               `Last answer at ${heardText()}.`);
 }
 
 function showNote() {
@@ -722,8 +724,7 @@ function whyLost(error) {
 
 function showContact(error) {
         const lost = Boolean(error);
-        const since = page.heardAt ? ` since ${new Date(page.heardAt).toLocaleTimeString("sv-SE")}`
-                                   : "";
+        const since = page.heardAt ? ` since ${heardText()}` : "";
 
         if (lost)
                 setText(by("contact-lost"), `No contact with healthd${since}: ${whyLost(error)}. ` +
@@ -744,7 +745,7 @@ function showContact(error) {
         }
 }
 
-/* What is asked of the daemon and does not come is lost contact; anything else is a mistake here. */
+/* What is asked of the daemon and does not come is lost contact; anything else is a bug here. */
 async function poll() {
         const begin = performance.now();
 
@@ -793,7 +794,8 @@ function tick() {
         if (document.hidden || !page.heardAt)
                 return;
         if (page.lost)
-                setText(by("contact-age"), `That was ${spanText((Date.now() - page.heardAt) / 1000)} ago.`);
+                setText(by("contact-age"),
+                        `That was ${spanText((Date.now() - page.heardAt) / 1000)} ago.`);
         showSummary();
         for (const row of page.rows.values())
                 row.tick();

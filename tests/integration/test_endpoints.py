@@ -22,8 +22,8 @@ PASSING = "[Check]\nType=application\nInterval={interval}\nGroups=own web\n"
 FAILING = "[Check]\nType=application\nInterval={interval}\nFailAfter=1\nRequired={required}\n" \
           "Groups=bad\nUnhealthyWhen=open_fds > 0\n"
 ENDPOINTS = ["/", "/health", "/health/live", "/health/ready",
-             "/health/history?check=NAME[&since=SECONDS]", "/health/silences", "/health/alerts", "/metrics",
-             "/health/checks/NAME", "/health/groups/NAME"]
+             "/health/history?check=NAME[&since=SECONDS]", "/health/silences", "/health/alerts",
+             "/metrics", "/health/checks/NAME", "/health/groups/NAME"]
 
 
 def started(daemon, interval="1h", **options):
@@ -286,7 +286,8 @@ def test_other_methods_are_405(daemon, method):
 
 def test_unknown_paths_are_404_and_say_what_there_is(daemon):
     started(daemon)
-    for path in ("/index.html", "/healthy", "/health/", "/health/live/", "/health/checks/", "/HEALTH"):
+    for path in ("/index.html", "/healthy", "/health/", "/health/live/", "/health/checks/",
+                 "/HEALTH"):
         answer = daemon.get(path)
         assert (answer.status, answer.json["endpoints"]) == (404, ENDPOINTS), path
     for path, detail in (("/health/checks/nobody", "there is no check of this name"),

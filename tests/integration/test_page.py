@@ -21,7 +21,8 @@ PASSING = "[Check]\nType=application\nInterval=1h\n"
 FAILING = PASSING + "FailAfter=1\nUnhealthyWhen=open_fds > 0\n"
 SCRIPT = "<script>alert(1)</script>"
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone may silence, and own plug-ins")
+needs_root = pytest.mark.skipif(os.geteuid() != 0,
+                                reason="root alone may silence, and own plug-ins")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +72,8 @@ def open_page(page, daemon, checks):
 
 
 def row(page, name):
-    """What the row of a check says, as a dictionary of the parts' texts. (Not innerText: a part that
-    is out of sight is not laid out and has none.)"""
+    """What the row of a check says, as a dictionary of the parts' texts. (Not innerText: a
+    part that is out of sight is not laid out and has none.)"""
     return page.run("""
         const item = [...document.querySelectorAll(".check")].find(
                 (item) => item.querySelector(".name").textContent === arguments[0]);
@@ -357,7 +358,8 @@ def test_names_and_texts_that_mean_harm_are_texts(daemon, page):
     hostile = ["plain", "__proto__", "constructor", "toString"]
     for name in hostile:
         daemon.write_check(name, shell_check(f"echo '{SCRIPT}<img src=x onerror=alert(1)>'; exit 2",
-                                             f"Description={SCRIPT}", f"Groups={SCRIPT} <b>bold</b>"))
+                                             f"Description={SCRIPT}",
+                                             f"Groups={SCRIPT} <b>bold</b>"))
     daemon.start()
     for name in hostile:
         daemon.wait_status(name, "unhealthy", 60)
@@ -375,7 +377,7 @@ def test_names_and_texts_that_mean_harm_are_texts(daemon, page):
     page.wait("the silences", "return document.querySelectorAll('#silence-list li').length === 4")
     # Their own elements, and those of the page itself.
     assert page.run("return document.scripts.length") == 1
-    assert page.run("return document.querySelectorAll('img, iframe, object, [onerror]').length") == 0
+    assert not page.run("return document.querySelectorAll('img, iframe, object, [onerror]').length")
     assert page.run("return [...document.querySelectorAll('b')].every((b) => "
                     "b.parentElement.matches('figcaption, li'))")
     assert page.run("return [...document.querySelectorAll('.facts dd')].some((fact) => "
@@ -499,11 +501,13 @@ def test_the_page_rests_while_nobody_looks(daemon, page):
 def test_screenshots(daemon, page):
     target = pathlib.Path(os.environ["HEALTHD_SCREENSHOTS"])
     often = OFTEN.replace("500ms", "1s")
-    daemon.write_check("orders-web", "[Check]\nType=http\nDescription=The shop answers\nGroups=shop\n"
+    daemon.write_check("orders-web", "[Check]\nType=http\nDescription=The shop answers\n"
+                       "Groups=shop\n"
                        + often + f"[HTTP]\nURL=http://127.0.0.1:{daemon.port}/health/live\n")
     daemon.write_check("nightly-export", file_check("/var/backups/export.sql", "Required=no",
                                                     "Groups=jobs").replace("500ms", "1s"))
-    daemon.write_check("orders-db", "[Check]\nType=tcp\nDescription=Orders database\nGroups=shop\n" +
+    daemon.write_check("orders-db", "[Check]\nType=tcp\nDescription=Orders database\n"
+                       "Groups=shop\n" +
                        often.replace("BreakerAfter=0", "BreakerAfter=5\nBreakerReset=10min") +
                        f"[TCP]\nAddress=127.0.0.1:{daemon.port}\n")
     daemon.write_check("carts", "[Check]\nType=http\nGroups=shop\nDependsOn=orders-db\n"
