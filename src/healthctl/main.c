@@ -76,10 +76,10 @@ static int verb_help(Healthctl *ctl, char **arguments) {
                      "  alert test NAME           Send a real message by an alert\n"
                      "  adopt UNIT, abandon UNIT  Let the guard act on a service; --restart "
                      "--dry-run\n"
-                     "  reload, verify, cat       Read the configuration again; only check it; "
+                     "  reload, verify, cat       Read the configuration again; check it; "
                      "show it\n\n"
                      "     --socket=PATH          Ask here instead of " DEFAULT_SOCKET "\n"
-                     "     --instance=NAME        Ask healthd@NAME.service  "
+                     "     --instance=NAME        Ask healthd@NAME.service "
                      "-H --host=HOST  Run by ssh\n"
                      "     --json=pretty|short|off     --no-pager     --no-legend     -q --quiet\n"
                      "  -h --help                 -V --version       More: man healthctl\n",
