@@ -266,6 +266,13 @@ static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
         (void) state_slot_write(&slot, &state, sizeof(state));
 }
 
+static void memory_save_guards(Memory *memory) {
+        StateSlot slot;
+
+        if (memory->store && state_store_find_global(memory->store, "guards", &slot) >= 0)
+                (void) state_slot_write(&slot, &memory->guards, sizeof(memory->guards));
+}
+
 int memory_bind(Memory *memory, const CheckSet *checks) {
         bool same_boot = memory->store && state_store_is_same_boot(memory->store);
         _cleanup_free_ StateSlotName *slots = NULL;
@@ -289,7 +296,9 @@ int memory_bind(Memory *memory, const CheckSet *checks) {
                 if (checks->items[i]->type && checks->items[i]->runs == 0)
                         memory_restore(memory, checks->items[i], same_boot);
         }
+        /* Also what was not loaded: what another boot left must not be taken for this one's. */
         memory_save_budget(memory);
+        memory_save_guards(memory);
         memory_save_silences(memory);
         memory_save_alerts(memory);
         return 0;
@@ -326,11 +335,8 @@ void memory_load_guard(const Memory *memory, const char *unit, GuardRecord *ret)
 }
 
 void memory_save_guard(Memory *memory, const char *unit, const GuardRecord *record) {
-        StateSlot slot;
-
         guard_records_set(&memory->guards, unit, record);
-        if (memory->store && state_store_find_global(memory->store, "guards", &slot) >= 0)
-                (void) state_slot_write(&slot, &memory->guards, sizeof(memory->guards));
+        memory_save_guards(memory);
 }
 
 SilenceTable *memory_silences(Memory *memory) {

@@ -164,6 +164,7 @@ static void trend_read(const History *history, Trend *ret) {
 /* A complete state in the file, and what may come back from it. */
 static void fixture_save(Fixture *fixture) {
         const char *const patterns[N_GENERATIONS] = { "redis*", "orders" };
+        const GuardRecord record = { .acted_usec = 12345678 };
         Run run;
 
         run_begin(&run, fixture);
@@ -189,6 +190,7 @@ static void fixture_save(Fixture *fixture) {
         }
         for (size_t i = 0; i < N_CHECKS; i++)
                 trend_read(run.checks[i].history, &fixture->trends[i]);
+        memory_save_guard(run.memory, "orders.service", &record);
         memory_save_file(run.memory);
         run_end(&run);
 }
@@ -299,10 +301,13 @@ static int fixture_teardown(void **state) {
 
 static void test_all_of_it_comes_back(void **state) {
         Fixture *fixture = *state;
+        GuardRecord record;
         Run run;
 
         fixture_save(fixture);
         run_begin(&run, fixture);
+        memory_load_guard(run.memory, "orders.service", &record);
+        assert_int_equal(record.acted_usec, 12345678);
         assert_memory_equal(memory_silences(run.memory), &fixture->silences[N_GENERATIONS - 1],
                             sizeof(SilenceTable));
         assert_memory_equal(memory_budget(run.memory), &fixture->budgets[N_GENERATIONS - 1],
@@ -326,6 +331,7 @@ static void test_all_of_it_comes_back(void **state) {
 static void test_of_another_boot_only_what_has_wall_times_comes_back(void **state) {
         Fixture *fixture = *state;
         StateHeader header;
+        GuardRecord record;
         int fd;
         Run run;
 
@@ -348,6 +354,13 @@ static void test_of_another_boot_only_what_has_wall_times_comes_back(void **stat
                 assert_memory_equal(run.keepers[i].kept, fixture->states[i][0].kept,
                                     sizeof(run.keepers[i].kept));
         }
+        /* Nor at the next start of this boot. */
+        memory_save_file(run.memory);
+        run_end(&run);
+        run_begin(&run, fixture);
+        memory_load_guard(run.memory, "orders.service", &record);
+        assert_int_equal(record.acted_usec, 0);
+        assert_int_equal(memory_budget(run.memory)->restarts.n_times, 0);
         run_end(&run);
 }
 
