@@ -315,6 +315,9 @@ static void manager_stop(Manager *manager) {
         }
         service_status_done(&manager->status);
         guard_feed_disarm(manager->guard_feed);
+        /* Whoever stops us while it is withheld is not the watchdog: this costs no budget. */
+        memory_budget(manager->memory)->withholding = false;
+        memory_save_budget(manager->memory);
         manager_drain(manager);
 }
 

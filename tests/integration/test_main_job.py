@@ -176,6 +176,26 @@ def test_watchdog_is_fed_as_soon_as_all_is_well(daemon, redis):
     assert daemon.notify.times("WATCHDOG")[-1] - healthy < 0.6
 
 
+def test_only_a_kill_while_it_is_withheld_costs_budget(daemon):
+    """An administrator who restarts it meanwhile is not the watchdog."""
+    def left():
+        return [line for line in daemon.get("/metrics").text.splitlines()
+                if line.startswith("healthd_restart_budget_remaining ")][0].split()[1]
+
+    def run(end):
+        daemon.start(watchdog_usec=3000000, env={"STATE_DIRECTORY": str(daemon.directory)})
+        before = left()
+        seen = daemon.stderr().count("Not feeding the watchdog")
+        wait_until("it is withheld",
+                   lambda: daemon.stderr().count("Not feeding the watchdog") > seen)
+        daemon.process.send_signal(end)
+        assert daemon.process.wait(20) in (0, -end)
+        return before
+
+    daemon.write_check("redis", COMMON + "Type=redis\n[Redis]\nAddress=127.0.0.1:1\n")
+    assert [run(signal.SIGTERM) for _ in range(3)] == ["3", "3", "3"]
+
+
 def test_ready_is_not_lost_when_nobody_reads(daemon):
     """A service manager that is busy: its socket's queue is full while we start."""
     daemon.write_check("own", COMMON + "Type=application\n")
