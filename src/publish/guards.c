@@ -223,23 +223,6 @@ static void guard_act(Guard *guard) {
         }
 }
 
-static void guard_on_looked(sd_bus_message *reply, const char *error, void *userdata) {
-        _cleanup_(unit_facts_done) UnitFacts facts = {};
-        Guard *guard = userdata;
-        GuardObstacle obstacle;
-
-        timer_disarm(&guard->look_deadline);
-        if (error || unit_facts_read(reply, &facts) < 0) {
-                guard_fail(guard, error ? error : "systemd's answer about it cannot be read");
-                return;
-        }
-        obstacle = guard_judge_unit(&guard->settings, &facts, now_monotonic_usec());
-        if (obstacle == GUARD_FREE)
-                guard_act(guard);
-        else
-                guard_hold_back(guard, obstacle, &facts);
-}
-
 /* Settled, and by a result of this process. */
 static bool check_is_ill(const Check *check) {
         return check->type && check->results > 0 && !status_passes(check->last_status) &&
@@ -279,6 +262,26 @@ static const Check *guard_find_accuser(const Guard *guard, GuardObstacle *ret) {
                         break;
         }
         return found;
+}
+
+static void guard_on_looked(sd_bus_message *reply, const char *error, void *userdata) {
+        _cleanup_(unit_facts_done) UnitFacts facts = {};
+        Guard *guard = userdata;
+        GuardObstacle obstacle;
+
+        timer_disarm(&guard->look_deadline);
+        /* It passed, was silenced or is guarded otherwise meanwhile. */
+        if (!guard_find_accuser(guard, &obstacle) || obstacle != GUARD_FREE)
+                return;
+        if (error || unit_facts_read(reply, &facts) < 0) {
+                guard_fail(guard, error ? error : "systemd's answer about it cannot be read");
+                return;
+        }
+        obstacle = guard_judge_unit(&guard->settings, &facts, now_monotonic_usec());
+        if (obstacle == GUARD_FREE)
+                guard_act(guard);
+        else
+                guard_hold_back(guard, obstacle, &facts);
 }
 
 static void guard_consider(Guard *guard) {

@@ -2,6 +2,7 @@
 """Checks of units when the bus, or who answers on it, is at fault. The real ones: tests/system."""
 
 import signal
+import time
 
 import pytest
 
@@ -189,3 +190,22 @@ def test_many_checks_share_one_connection(daemon, bus):
                           for number in range(60)})
     wait_until("all are healthy", lambda: daemon.get("/health").json["status"] == "healthy", 30)
     assert len(bus.callers()) == 1
+
+
+def test_a_check_that_passes_before_systemd_answers_accuses_nobody(daemon, bus, redis):
+    bus.broker().systemd()
+    daemon.write_check("sessions", "[Check]\nType=redis\nBreakerAfter=0\nGuards=orders.service\n"
+                       f"GuardMode=observe\nGuardGrace=0\nGuardCooldown=10s\n{FAST}"
+                       f"[Redis]\nAddress=127.0.0.1:{redis.port}\n")
+    daemon.start(env={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+    daemon.wait_status("sessions", "healthy")
+    bus.signal("systemd", signal.SIGSTOP)
+    redis.stop()
+    daemon.wait_status("sessions", "unhealthy")
+    redis.start()
+    daemon.wait_status("sessions", "healthy")
+    bus.signal("systemd", signal.SIGCONT)
+    time.sleep(1)
+    assert "would be aborted" not in daemon.stderr()
+    redis.stop()
+    wait_until("the next time", lambda: "would be aborted" in daemon.stderr())
