@@ -54,6 +54,18 @@ static int paths_find(Paths *paths, const char *unit) {
         return string_printf(&paths->rule, "/etc/polkit-1/rules.d/50-healthd-%s.rules", unit);
 }
 
+/* A backslash, of which names of units have many, begins an escape in a string there. */
+static int rule_write(const char *unit, char **ret) {
+        _cleanup_(text_buffer_done) TextBuffer quoted = {};
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        for (; *unit; unit++)
+                text_buffer_add(&quoted, *unit == '\\' ? "\\\\" : unit, *unit == '\\' ? 2 : 1);
+        r = text_buffer_finish(&quoted, &text, NULL);
+        return r < 0 ? r : string_printf(ret, rule_text, text);
+}
+
 static int check_name(Healthctl *ctl, const char *unit) {
         size_t length = strlen(unit), ending = strlen(".service");
 
@@ -228,7 +240,7 @@ int verb_adopt(Healthctl *ctl, char **arguments) {
             string_printf(&drop_in, drop_in_text,
                           string_equal(facts.notify_access, "none") ? "main"
                                                                     : facts.notify_access) < 0 ||
-            string_printf(&rule, rule_text, unit) < 0)
+            rule_write(unit, &rule) < 0)
                 return -ENOMEM;
         changed = place_file(ctl, paths.drop_in, drop_in);
         if (changed < 0)
