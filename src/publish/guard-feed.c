@@ -21,7 +21,8 @@ typedef struct FedUnit {
         GuardFeed *feed;
         char *name;
         GuardCall call;
-        bool armed;
+        bool armed;  /* or may be: it was asked for, and not refused */
+        bool said;   /* that it is */
         bool failed; /* and that was said */
 } FedUnit;
 
@@ -37,13 +38,16 @@ struct GuardFeed {
 };
 
 /* An empty file by the unit's name, on a tmpfs. */
-static void fed_unit_leave_name(const FedUnit *unit) {
+static void fed_unit_set_armed(FedUnit *unit, bool armed) {
         _cleanup_free_ char *path = NULL;
 
+        if (unit->armed == armed)
+                return;
+        unit->armed = armed;
         if (!unit->feed->directory ||
             string_printf(&path, "%s/%s", unit->feed->directory, unit->name) < 0)
                 return;
-        if (unit->armed)
+        if (armed)
                 (void) fd_close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         else
                 (void) unlink(path);
@@ -53,9 +57,8 @@ static void fed_unit_disarm(FedUnit *unit) {
         guard_call_cancel(&unit->call);
         if (!unit->armed)
                 return;
-        unit->armed = false;
         (void) guard_send(unit->name, "disarm", "healthd no longer feeds it");
-        fed_unit_leave_name(unit);
+        fed_unit_set_armed(unit, false);
 }
 
 static FedUnit *fed_unit_free(FedUnit *unit) {
@@ -87,22 +90,25 @@ static void fed_unit_fail(FedUnit *unit, const char *why) {
 static void fed_unit_on_reply(GuardOutcome outcome, const char *why, void *userdata) {
         _cleanup_free_ char *text = NULL;
         FedUnit *unit = userdata;
-        bool was_armed = unit->armed;
 
-        /* A unit that is not active, or was started anew, is not armed any more. */
-        unit->armed = outcome == GUARD_DONE;
-        if (unit->armed != was_armed)
-                fed_unit_leave_name(unit);
-        if (!unit->armed) {
+        /* One that is not active, or was started anew, is not armed; where the guard failed, it
+         * may be all the same.
+         */
+        if (outcome == GUARD_REFUSED) {
+                fed_unit_set_armed(unit, false);
+                unit->said = false;
+        }
+        if (outcome != GUARD_DONE) {
                 fed_unit_fail(unit, why);
                 return;
         }
         unit->failed = false;
-        if (!was_armed && string_printf(&text,
-                                        "%s is fed from now on: its watchdog aborts it if "
-                                        "healthd is gone for three minutes",
-                                        unit->name) >= 0)
+        if (!unit->said && string_printf(&text,
+                                         "%s is fed from now on: its watchdog aborts it if "
+                                         "healthd is gone for three minutes",
+                                         unit->name) >= 0)
                 fed_unit_log(unit, LOG_INFO, MESSAGE_GUARD_ACTED, text);
+        unit->said = true;
 }
 
 static void guard_feed_on_timer(Timer *timer, void *userdata) {
@@ -117,6 +123,8 @@ static void guard_feed_on_timer(Timer *timer, void *userdata) {
                                      fed_unit_on_reply, unit);
                 if (r < 0)
                         fed_unit_fail(unit, strerror(-r));
+                else
+                        fed_unit_set_armed(unit, true);
         }
         (void) timer_arm_after(timer, FEED_USEC);
 }
