@@ -141,6 +141,8 @@ static bool request_parse(Request *request) {
         char *rest = request->text, *line;
 
         while ((line = strsep(&rest, "\n"))) {
+                /* It goes into the journal and to whoever asks systemd for the unit's status. */
+                string_make_printable(line);
                 request->unit = string_after_prefix(line, "UNIT=") ?: request->unit;
                 request->action = string_after_prefix(line, "ACTION=") ?: request->action;
                 request->reason = string_after_prefix(line, "REASON=") ?: request->reason;
