@@ -211,16 +211,27 @@ static bool target_owns_process(const Target *target) {
         return false;
 }
 
+/* What is armed must be fed, and disarmed, also while it is no time to abort it. */
+static bool target_is_held(const Target *target, size_t action) {
+        const char *state = target->values[UNIT_ACTIVE_STATE];
+
+        return actions[action].sets_window && target->watchdog_usec == GUARD_WINDOW_USEC &&
+               (string_equal(state, "active") || string_equal(state, "reloading"));
+}
+
 /* The reason not to act that the unit's own state gives. */
-static Outcome target_judge(const Target *target, const char *unit, char **ret_why) {
+static Outcome target_judge(const Target *target, size_t action, const char *unit,
+                            char **ret_why) {
+        bool is_held = target_is_held(target, action);
+
         if (!string_equal(target->values[UNIT_ID], unit))
                 return answer(ret_why, OUTCOME_REFUSED, "%s is another name of %s; guard that one",
                               unit, target->values[UNIT_ID]);
-        if (!string_equal(target->values[UNIT_ACTIVE_STATE], "active"))
+        if (!is_held && !string_equal(target->values[UNIT_ACTIVE_STATE], "active"))
                 return answer(ret_why, OUTCOME_REFUSED,
                               "%s is %s (%s): it is acted on only while it is active", unit,
                               target->values[UNIT_ACTIVE_STATE], target->values[UNIT_SUB_STATE]);
-        if (!string_equal(target->values[UNIT_FREEZER_STATE], "running"))
+        if (!is_held && !string_equal(target->values[UNIT_FREEZER_STATE], "running"))
                 return answer(ret_why, OUTCOME_REFUSED, "%s is %s: thaw it first", unit,
                               target->values[UNIT_FREEZER_STATE]);
         if (string_equal(target->values[UNIT_NOTIFY_ACCESS], "none"))
@@ -339,7 +350,7 @@ static Outcome request_handle(const Request *request, Target *target, char **ret
                 return answer(ret_why, OUTCOME_FAILED,
                               "cannot ask the service manager about %s: %s", request->unit,
                               strerror(-r));
-        outcome = target_judge(target, request->unit, ret_why);
+        outcome = target_judge(target, action, request->unit, ret_why);
         return outcome == OUTCOME_DONE ? act(request, action, target, ret_why) : outcome;
 }
 

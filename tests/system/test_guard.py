@@ -181,6 +181,33 @@ def test_feeding_and_disarming(machine):
     assert machine.properties("armed.service")["WatchdogUSec"] == "0"
 
 
+def test_what_is_armed_is_fed_also_while_it_reloads(machine):
+    write_service(machine, "reloads.service", "Type=exec\nExecStart=/bin/sleep 1h\n"
+                  "ExecReload=/bin/sleep 30\n")
+    assert ask(machine, "reloads.service", "arm").startswith("done ")
+    machine.enter("systemctl", "reload", "--no-block", "reloads.service")
+    wait_until("reloading", lambda: machine.properties("reloads.service")["ActiveState"]
+               == "reloading")
+    assert "is reloading (reload)" in ask(machine, "reloads.service")
+    assert ask(machine, "reloads.service", "arm").startswith("done ")
+    assert ask(machine, "reloads.service", "disarm").startswith("done ")
+    # Now it is as any other, and not armed.
+    assert "is reloading (reload)" in ask(machine, "reloads.service", "arm")
+    machine.enter("systemctl", "stop", "reloads.service")
+
+
+def test_what_it_is_told_is_made_printable(machine):
+    opt_in(machine, "redis-server.service")
+    machine.enter("systemctl", "start", "redis-server.service")
+    since = machine.cursor()
+    assert "x  [31m red" in ask(machine, "redis-server.service", "look", "x \x1b[31m red")
+    machine.enter("journalctl", "--sync")
+    entry = [entry for entry in machine.journal(since=since)
+             if entry.get("HEALTH_ACTION") == "look"][-1]
+    assert entry["HEALTH_REASON"] == "x  [31m red"
+    assert entry["MESSAGE"].endswith("by its watchdog: x  [31m red")
+
+
 @pytest.mark.parametrize("window", ["30s", "3min"])
 def test_a_watchdog_of_the_unit_s_own_is_not_replaced(machine, window):
     write_service(machine, "own.service", 

@@ -273,6 +273,20 @@ def test_healthd_killed_again_and_again_hurts_nobody(machine):
     machine.enter("systemctl", "stop", *units)
 
 
+def test_what_was_armed_without_an_answer_is_disarmed(machine):
+    """healthd is stopped while the guard has not come to its order yet."""
+    machine.configure()
+    machine.enter("systemctl", "restart", "healthd-guard.service")
+    pid = machine.host_pid(int(machine.properties("healthd-guard.service")["MainPID"]))
+    os.kill(pid, signal.SIGSTOP)
+    guard(machine, SOON + "GuardMode=feed\n")
+    machine.enter("systemctl", "stop", SERVICE)
+    os.kill(pid, signal.SIGCONT)
+    wait_until("the end", lambda: machine.show("ActiveState") == "inactive")
+    time.sleep(1)
+    assert machine.properties(REDIS)["WatchdogUSec"] == "0"
+
+
 def test_feeding_is_refused_where_a_restart_of_healthd_takes_too_long(machine):
     since = now(machine)
     guard(machine, SOON + "GuardMode=feed\n", service="WatchdogSec=90s\n")
@@ -311,6 +325,14 @@ def test_adopting_and_abandoning(machine):
     assert machine.properties("nginx.service")["NotifyAccess"] == "none"
     said = machine.enter("healthctl", "abandon", "nginx.service").stdout
     assert said == "nginx.service was not adopted.\n"
+
+
+def test_the_rule_is_for_the_unit_and_no_other(machine):
+    """To JavaScript "\\x2d" is a dash: another unit."""
+    machine.write_file("/etc/systemd/system/a\\x2db.service", "[Service]\nExecStart=/bin/sleep 1h\n")
+    machine.enter("systemctl", "daemon-reload")
+    said = opt_in(machine, "a\\x2db.service", "--restart", "--dry-run")
+    assert 'action.lookup("unit") == "a\\\\x2db.service" &&' in said
 
 
 @pytest.mark.parametrize("unit, why", [
