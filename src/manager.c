@@ -176,7 +176,9 @@ static int manager_build_checks(Manager *manager, Settings *settings, CheckSet *
                 CheckSettings *wanted = &settings->checks[i];
                 Check *check = check_set_find(&manager->view.checks, wanted->name);
 
-                bool unchanged = check && check->settings.identity == wanted->identity;
+                /* What broke one may have been elsewhere: another file, a check it depends on. */
+                bool unchanged = check && check->type &&
+                                 check->settings.identity == wanted->identity;
 
                 if (!unchanged) {
                         r = check_new(wanted, manager->runtime, manager_on_report, manager, &check);

@@ -131,3 +131,13 @@ def test_an_outage_is_said_once(daemon, nginx, fault):
     told = [line for line in said(daemon, " is unhealthy") if "blocked by gateway" not in line]
     assert len(told) == 1 and "gateway is unhealthy" in told[0], told
     assert len(said(daemon, " is unhealthy, blocked by gateway")) == 50
+
+
+def test_a_reload_mends_a_check_whose_own_file_was_right(daemon):
+    """What was missing was another file."""
+    daemon.write_check("shop", "[Check]\nType=application\nInterval=1s\nDependsOn=gateway\n")
+    daemon.start()
+    assert "there is no check of this name" in daemon.wait_status("shop", "error")["error"]
+    daemon.write_check("gateway", "[Check]\nType=application\nInterval=1s\n")
+    daemon.reload()
+    daemon.wait_status("shop", "healthy")
