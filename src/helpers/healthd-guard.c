@@ -220,8 +220,7 @@ static bool target_is_held(const Target *target, size_t action) {
 }
 
 /* The reason not to act that the unit's own state gives. */
-static Outcome target_judge(const Target *target, size_t action, const char *unit,
-                            char **ret_why) {
+static Outcome target_judge(const Target *target, size_t action, const char *unit, char **ret_why) {
         bool is_held = target_is_held(target, action);
 
         if (!string_equal(target->values[UNIT_ID], unit))

@@ -329,7 +329,8 @@ def test_adopting_and_abandoning(machine):
 
 def test_the_rule_is_for_the_unit_and_no_other(machine):
     """To JavaScript "\\x2d" is a dash: another unit."""
-    machine.write_file("/etc/systemd/system/a\\x2db.service", "[Service]\nExecStart=/bin/sleep 1h\n")
+    machine.write_file("/etc/systemd/system/a\\x2db.service",
+                       "[Service]\nExecStart=/bin/sleep 1h\n")
     machine.enter("systemctl", "daemon-reload")
     said = opt_in(machine, "a\\x2db.service", "--restart", "--dry-run")
     assert 'action.lookup("unit") == "a\\\\x2db.service" &&' in said
