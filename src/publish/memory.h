@@ -9,8 +9,8 @@
 
 #include "check/check-set.h"
 #include "check/silence.h"
-#include "publish/guard-record.h"
 #include "publish/alert-queue.h"
+#include "publish/guard-record.h"
 #include "publish/journal.h"
 #include "publish/notify.h"
 #include "publish/restart-budget.h"
