@@ -132,6 +132,19 @@ const Check *dependencies_blocker(const CheckSet *set, const Check *check) {
         return NULL;
 }
 
+bool dependencies_are_known(const CheckSet *set, const Check *check) {
+        char *const *names = check->settings.depends_on;
+
+        for (size_t i = 0; names && names[i]; i++) {
+                const Check *other = check_set_find(set, names[i]);
+
+                if (other &&
+                    other->checked_usec + check->settings.retry_interval_usec < check->since_usec)
+                        return false;
+        }
+        return true;
+}
+
 void dependencies_run(const CheckSet *set, const Check *check, uint64_t now_usec) {
         char *const *names = check->settings.depends_on;
 

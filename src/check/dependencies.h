@@ -23,5 +23,11 @@ int dependencies_verify(CheckSettings *checks, ConfigFile *const *files, size_t 
  */
 void dependencies_run(const CheckSet *set, const Check *check, uint64_t now_usec);
 
+/*
+ * Whether each check it depends on had a result since its own status changed, so that what blocks
+ * it would be known. With FailAfter=1 it settles before anything else was looked at.
+ */
+bool dependencies_are_known(const CheckSet *set, const Check *check);
+
 /* The first check it depends on whose last result failed; NULL if it is not blocked. One hop. */
 const Check *dependencies_blocker(const CheckSet *set, const Check *check);

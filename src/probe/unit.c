@@ -483,7 +483,8 @@ static int unit_start(void *instance, Check *check) {
 static void unit_cancel(void *instance, Sample *sample) {
         UnitProbe *probe = instance;
 
-        sample_fail(sample, "%s", bus_call_explain(&probe->call));
+        /* Nothing is known of any unit: that must not look like a verdict on them all. */
+        sample_fail_internal(sample, "%s", bus_call_explain(&probe->call));
         bus_call_cancel(&probe->call);
         unit_finish(probe);
         sample_reset(&probe->sample);

@@ -44,6 +44,10 @@ const char *guard_explain(GuardObstacle obstacle, const GuardSettings *settings,
         case GUARD_CHECK_BLOCKED:
                 (void) snprintf(buffer, size, "what the check depends on fails, too");
                 break;
+        case GUARD_CHECK_UNCLEAR:
+                (void) snprintf(buffer, size,
+                                "what the check depends on was not looked at since; it is soon");
+                break;
         case GUARD_CHECK_QUIET:
                 (void) snprintf(buffer, size, "the check is silenced or in a maintenance window");
                 break;

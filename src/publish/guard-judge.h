@@ -14,6 +14,7 @@
 typedef enum GuardObstacle {
         GUARD_FREE,          /* none: act */
         GUARD_CHECK_BLOCKED, /* by what it depends on */
+        GUARD_CHECK_UNCLEAR, /* what it depends on was not looked at since */
         GUARD_CHECK_QUIET,   /* silenced, or in a maintenance window */
         GUARD_CHECK_FAULTY,  /* it could not be carried out */
         GUARD_IN_COOLDOWN,

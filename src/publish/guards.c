@@ -22,7 +22,8 @@ struct Guard {
         Guards *guards;
         char *unit;
         GuardRecord record;
-        BusCall look; /* or the order to restart */
+        uint64_t observed_usec; /* when it was last said what would be done */
+        BusCall look;           /* or the order to restart */
         Timer look_deadline;
         GuardCall act;
         GuardSettings settings; /* of what is under way; its units are not owned */
@@ -103,14 +104,19 @@ static void guard_fail(Guard *guard, const char *why) {
         guard_log(guard, LOG_ERR, MESSAGE_GUARD_REFUSED, text);
 }
 
-static void guard_acted(Guard *guard) {
+/* Costs the budget and starts the cooldown. */
+static void guard_charge(Guard *guard) {
         uint64_t now_usec = now_monotonic_usec();
 
-        guard->said = GUARD_FREE;
-        guard->failed = false;
         rate_log_add(&guard->record.actions, now_usec);
         guard->record.acted_usec = now_usec;
         memory_save_guard(guard->guards->memory, guard->unit, &guard->record);
+}
+
+static void guard_acted(Guard *guard) {
+        guard->said = GUARD_FREE;
+        guard->failed = false;
+        guard_charge(guard);
         guard_count(guard, "acted");
 }
 
@@ -122,8 +128,12 @@ static void guard_on_triggered(GuardOutcome outcome, const char *text, void *use
                 guard_log(guard, LOG_WARNING, MESSAGE_GUARD_ACTED, text);
                 guard_acted(guard);
                 return;
-        case GUARD_REFUSED:
         case GUARD_FAILED:
+                /* It may have been carried out all the same. */
+                guard_fail(guard, text);
+                guard_charge(guard);
+                return;
+        case GUARD_REFUSED:
         case _GUARD_OUTCOME_MAX:
                 guard_fail(guard, text);
                 return;
@@ -215,7 +225,7 @@ static void guard_act(Guard *guard) {
                                   "(GuardMode=observe)",
                                   guard->unit, guard->check, guard->reason) >= 0)
                         guard_log(guard, LOG_NOTICE, MESSAGE_GUARD_ACTED, text);
-                guard->record.acted_usec = now_monotonic_usec();
+                guard->observed_usec = now_monotonic_usec();
                 guard_count(guard, "observed");
                 return;
         case _GUARD_MODE_MAX:
@@ -236,12 +246,17 @@ static GuardObstacle check_find_obstacle(const HealthView *view, const Check *ch
                 return GUARD_CHECK_FAULTY;
         if (dependencies_blocker(&view->checks, check))
                 return GUARD_CHECK_BLOCKED;
+        if (!dependencies_are_known(&view->checks, check))
+                return GUARD_CHECK_UNCLEAR;
         if (health_is_quiet(view, check, now_realtime_usec(), NULL))
                 return GUARD_CHECK_QUIET;
         return GUARD_FREE;
 }
 
-/* A check that speaks against the unit; or else one that is ill, and what holds it back. */
+/*
+ * A check that speaks against the unit, one that only observes last; or else one that is ill, and
+ * what holds it back.
+ */
 static const Check *guard_find_accuser(const Guard *guard, GuardObstacle *ret) {
         const CheckSet *checks = &guard->guards->view->checks;
         const Check *found = NULL;
@@ -254,11 +269,12 @@ static const Check *guard_find_accuser(const Guard *guard, GuardObstacle *ret) {
                     !check_is_ill(check))
                         continue;
                 obstacle = check_find_obstacle(guard->guards->view, check);
-                if (found && obstacle != GUARD_FREE)
+                if (found && (obstacle != GUARD_FREE || *ret == GUARD_FREE) &&
+                    !(obstacle == GUARD_FREE && found->settings.guard.mode == GUARD_OBSERVE))
                         continue;
                 found = check;
                 *ret = obstacle;
-                if (obstacle == GUARD_FREE)
+                if (obstacle == GUARD_FREE && check->settings.guard.mode != GUARD_OBSERVE)
                         break;
         }
         return found;
@@ -303,7 +319,10 @@ static void guard_consider(Guard *guard) {
                 return;
         if (obstacle == GUARD_FREE)
                 obstacle = guard_judge_record(&guard->settings, &guard->record.actions,
-                                              guard->record.acted_usec, now_monotonic_usec());
+                                              guard->settings.mode == GUARD_OBSERVE
+                                                              ? guard->observed_usec
+                                                              : guard->record.acted_usec,
+                                              now_monotonic_usec());
         if (obstacle != GUARD_FREE)
                 guard_hold_back(guard, obstacle, NULL);
         else if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, guard->unit, &path) >= 0)

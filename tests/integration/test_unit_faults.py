@@ -88,7 +88,7 @@ def test_no_answer_costs_the_deadline(daemon, bus):
     bus.how("silent")
     start(daemon, bus, one=check("Unit=one"), host=check(), timers=check("Timers=yes"))
     for name in ("one", "host", "timers"):
-        reason = daemon.wait_status(name, "unhealthy")["reason"]
+        reason = daemon.wait_status(name, "error")["reason"]
         assert reason == "timed out after 400ms: systemd did not answer over the system bus"
     # After 16 calls the connection is given up with them: what waits in it must not pile up.
     wait_until("a second connection", lambda: len(bus.callers()) > 1, 30)
@@ -142,7 +142,7 @@ def test_a_broker_that_hangs_from_the_start(daemon, bus):
     bus.signal("broker", signal.SIGSTOP)
     start(daemon, bus, one=check("Unit=one"), host=check())
     for name in ("one", "host"):
-        reason = daemon.wait_status(name, "unhealthy")["reason"]
+        reason = daemon.wait_status(name, "error")["reason"]
         assert reason == "timed out after 400ms: the system bus did not answer: does dbus hang?"
     assert daemon.get("/health/live").status == 200
     # Nor does its end wait for it.
@@ -154,7 +154,7 @@ def test_the_end_while_a_broker_hangs(daemon, bus):
     start(daemon, bus, one=check("Unit=one"), host=check())
     daemon.wait_status("one", "healthy")
     bus.signal("broker", signal.SIGSTOP)
-    daemon.wait_status("one", "unhealthy")
+    daemon.wait_status("one", "error")
     daemon.terminate()
 
 

@@ -154,6 +154,42 @@ def test_a_check_that_is_blocked_says_so(machine):
     assert machine.properties(REDIS)["MainPID"] == str(pid)
 
 
+def test_nobody_is_accused_before_what_the_check_depends_on_was_looked_at(machine):
+    """With FailAfter=1 the effect settles long before the cause is looked for."""
+    up = machine.path("/run/network-is-up")
+    with open(up, "w", encoding="ascii"):
+        pass
+    machine.configure({
+        "network": "[Check]\nType=file\nInterval=5s\nFailAfter=1\nPassAfter=1\nWatchdog=no\n"
+                   "[File]\nPath=/run/network-is-up\n",
+        "sessions": FAST.format(unit=REDIS, keys=SOON + "DependsOn=network\nFailAfter=1\n",
+                                port=6379)})
+    machine.wait_status("network", "healthy")
+    machine.wait_status("sessions", "healthy")
+    since = now(machine)
+    os.unlink(up)
+    pid = stop_process(machine)
+    wait_text(machine, SERVICE, since, f"{REDIS} is left alone: what the check depends on")
+    machine.wait_status("network", "unhealthy")
+    time.sleep(1)
+    os.kill(machine.host_pid(pid), signal.SIGCONT)
+    assert not [line for line in texts(machine, REDIS, since) if "Watchdog request" in line]
+    assert machine.properties(REDIS)["MainPID"] == str(pid)
+
+
+def test_a_check_that_observes_keeps_no_other_from_acting(machine):
+    machine.configure({
+        "a-look": FAST.format(unit=REDIS, keys=SOON + "GuardMode=observe\n", port=6379),
+        "sessions": FAST.format(unit=REDIS, keys=SOON, port=6379)})
+    machine.wait_status("a-look", "healthy")
+    machine.wait_status("sessions", "healthy")
+    since = now(machine)
+    stop_process(machine)
+    line = wait_text(machine, REDIS, since, "Watchdog request (last status: healthd: ")
+    assert "healthd: sessions unhealthy" in line
+    machine.wait_status("sessions", "healthy", timeout=120)
+
+
 def test_a_check_that_cannot_be_carried_out_accuses_nobody(machine):
     machine.configure({"sessions": f"[Check]\nType=exec\nInterval=500ms\nFailAfter=2\n"
                                    f"Watchdog=no\nGuards={REDIS}\n{SOON}"
