@@ -439,8 +439,8 @@ SECRETIVE = {
     "token": "[Check]\nType=http\n[HTTP]\nURL=http://shown/\nToken=hidden-7\n",
     "body": ("[Check]\nType=http\n[HTTP]\nURL=http://shown/\nMethod=POST\n"
              'Body={"password":"hidden-10"}\n'),
-    # Too short to be taken out of a text.
-    "short": "[Check]\nType=redis\n[Redis]\nAddress=shown:1\nPassword=zq\n",
+    # Too short to be taken out of a text; in capitals, which no temporary directory has.
+    "short": "[Check]\nType=redis\n[Redis]\nAddress=shown:1\nPassword=ZQ\n",
     "environment": ("[Check]\nType=exec\n[Exec]\nCommand=/bin/true shown\n"
                     "Environment=DB_PASSWORD=hidden-9\n"),
     "untyped": "[Check]\nDescription=shown\n[Anything]\nSecret=hidden-8\n",
@@ -453,7 +453,7 @@ def test_cat_shows_no_secret(daemon, name):
     daemon.write_check(name, SECRETIVE[name])
     text = ask(daemon, "cat", name, f"--config-dir={daemon.config}").stdout
     assert f"# {daemon.config}/checks/{name}.check\n[Check]\n" in text
-    assert "hidden" not in text and "zq" not in text and "in-a-comment" not in text
+    assert "hidden" not in text and "ZQ" not in text and "in-a-comment" not in text
     if "shown" in SECRETIVE[name]:
         assert "shown" in text
     if name != "reference":

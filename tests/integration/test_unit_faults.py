@@ -98,7 +98,7 @@ def test_no_answer_costs_the_deadline(daemon, bus):
         daemon.wait_status(name, "healthy")
     # It ends, and reloads, with a call under way.
     bus.how("silent")
-    daemon.wait_status("one", "unhealthy")
+    daemon.wait_status("one", "error")
     daemon.write_check("one", check("Unit=two"))
     daemon.reload()
     daemon.wait_for(lambda answer: answer.json["checks"]["one"]["status"] == "unknown")
