@@ -64,7 +64,7 @@ static bool tell(AlertTable *table, const AlertPolicy *policy, const char *name,
 static void test_failure_then_recovery(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -90,7 +90,7 @@ static void test_failure_then_recovery(void **state) {
 static void test_nothing_is_lost_while_the_receiver_is_away(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -113,7 +113,7 @@ static void test_nothing_is_lost_while_the_receiver_is_away(void **state) {
 static void test_after(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -136,7 +136,7 @@ static void test_quiet(void **state) {
                 .failing = true,
                 .quiet = true,
         };
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -158,7 +158,7 @@ static void test_flapping(void **state) {
         AlertPolicy policy = policy_new();
         AlertSight calm = { .name = "db", .status = STATUS_HEALTHY };
         AlertSight flapping = { .name = "db", .status = STATUS_HEALTHY, .flapping = true };
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -177,7 +177,7 @@ static void test_flapping(void **state) {
 static void test_repeats(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
@@ -196,7 +196,7 @@ static void test_repeats(void **state) {
 static void test_failed_again_while_the_recovery_was_on_its_way(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
-        Status status;
+        Status status = STATUS_UNKNOWN;
         bool resolved;
 
         (void) state;
