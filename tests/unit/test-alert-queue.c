@@ -65,7 +65,7 @@ static void test_failure_then_recovery(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         assert_int_equal(see(table, &policy, "db", STATUS_HEALTHY, NOW), 0);
@@ -91,7 +91,7 @@ static void test_nothing_is_lost_while_the_receiver_is_away(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         for (unsigned i = 0; i < 5; i++) {
@@ -114,7 +114,7 @@ static void test_after(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         policy.after_usec = USEC_PER_MIN;
@@ -137,7 +137,7 @@ static void test_quiet(void **state) {
                 .quiet = true,
         };
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         assert_int_equal(alert_queue_see(table, &policy, &sight, NOW), 1);
@@ -159,7 +159,7 @@ static void test_flapping(void **state) {
         AlertSight calm = { .name = "db", .status = STATUS_HEALTHY };
         AlertSight flapping = { .name = "db", .status = STATUS_HEALTHY, .flapping = true };
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         (void) see(table, &policy, "db", STATUS_UNHEALTHY, NOW);
@@ -178,7 +178,7 @@ static void test_repeats(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         policy.repeat_usec = USEC_PER_HOUR;
@@ -197,7 +197,7 @@ static void test_failed_again_while_the_recovery_was_on_its_way(void **state) {
         _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
         AlertPolicy policy = policy_new();
         Status status = STATUS_UNKNOWN;
-        bool resolved;
+        bool resolved = false;
 
         (void) state;
         (void) see(table, &policy, "db", STATUS_UNHEALTHY, NOW);
