@@ -7,8 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
-
-#define UNIT_NAME_MAX 255
+#include "base/unit-name.h"
 
 const char *const guard_mode_words[] = {
         [GUARD_TRIGGER] = "trigger",
@@ -33,10 +32,7 @@ void guard_settings_done(GuardSettings *settings) {
 }
 
 static const char *guarded_unit_problem(const char *unit) {
-        size_t length = strlen(unit), ending = strlen(".service");
-
-        if (length > UNIT_NAME_MAX || length <= ending ||
-            !string_equal(unit + length - ending, ".service") || strpbrk(unit, "/*?["))
+        if (!service_name_is_valid(unit))
                 return "write the full name of a service: orders.service";
         if (string_after_prefix(unit, "healthd"))
                 return "healthd does not guard itself: its own watchdog does, see Watchdog=";

@@ -10,13 +10,13 @@
 #include <systemd/sd-bus.h>
 
 #include "base/file-util.h"
+#include "base/unit-name.h"
 #include "healthctl/healthctl.h"
 #include "publish/guard-call.h"
 #include "publish/guarded-unit.h"
 
-#define UNIT_NAME_MAX 255
-#define SYSTEMD       "org.freedesktop.systemd1"
-#define SYSTEMD_PATH  "/org/freedesktop/systemd1"
+#define SYSTEMD      "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
 static const char drop_in_text[] =
                 "# Written by \"healthctl adopt\"; \"healthctl abandon\" removes it.\n"
@@ -67,10 +67,7 @@ static int rule_write(const char *unit, char **ret) {
 }
 
 static int check_name(Healthctl *ctl, const char *unit) {
-        size_t length = strlen(unit), ending = strlen(".service");
-
-        if (length <= ending || length > UNIT_NAME_MAX || strpbrk(unit, "/*?[\"\n") ||
-            *unit == '.' || !string_equal(unit + length - ending, ".service"))
+        if (!service_name_is_valid(unit))
                 return healthctl_fail(ctl, -EINVAL,
                                       "%s: write the full name of a service, as orders.service.",
                                       unit);

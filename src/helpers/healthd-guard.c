@@ -10,10 +10,8 @@
  * "refused" or "failed" and a sentence, and exits when nobody asks for a while.
  */
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -28,20 +26,21 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "base/unit-name.h"
 #include "publish/guarded-unit.h"
 #include "publish/journal-messages.h"
 
-#define CLIENT_USER   "healthd"
-#define NOTIFY_PATH   "/run/systemd/notify"
-#define DROP_IN_MAX   4096
-#define MARKER        "\nX-HealthdGuard=yes\n"
-#define REQUEST_MAX   1024
-#define UNIT_NAME_MAX 255
-#define IDLE_MSEC     30000
-#define REQUEST_SEC   2
-#define BUS_USEC      (5 * USEC_PER_SEC)
-#define BARRIER_MSEC  5000
-#define SYSTEMD       "org.freedesktop.systemd1"
+#define CLIENT_USER  "healthd"
+#define NOTIFY_PATH  "/run/systemd/notify"
+#define DROP_IN_MAX  4096
+#define MARKER       "\nX-HealthdGuard=yes\n"
+#define REQUEST_MAX  1024
+#define OWN_UNIT     "healthd-guard.service"
+#define IDLE_MSEC    30000
+#define REQUEST_SEC  2
+#define BUS_USEC     (5 * USEC_PER_SEC)
+#define BARRIER_MSEC 5000
+#define SYSTEMD      "org.freedesktop.systemd1"
 
 typedef struct Request {
         char text[REQUEST_MAX + 1];
@@ -56,7 +55,7 @@ enum {
         UNIT_FREEZER_STATE,
         UNIT_NOTIFY_ACCESS,
         UNIT_CONTROL_GROUP,
-        _UNIT_MAX,
+        _UNIT_MAX
 };
 
 static const struct {
@@ -76,12 +75,11 @@ typedef struct Target {
         uint32_t main_pid;
 } Target;
 
-/* What an answer begins with; PRIORITY= of its journal entry. */
 typedef enum Outcome {
         OUTCOME_DONE,
         OUTCOME_REFUSED,
         OUTCOME_FAILED,
-        _OUTCOME_MAX,
+        _OUTCOME_MAX
 } Outcome;
 
 static const struct {
@@ -125,18 +123,6 @@ static __attribute__((format(printf, 3, 4))) Outcome answer(char **ret_why, Outc
         return outcome;
 }
 
-static bool unit_name_is_valid(const char *name) {
-        size_t length = strlen(name);
-
-        if (length <= strlen(".service") || length > UNIT_NAME_MAX || *name == '.' ||
-            !string_equal(name + length - strlen(".service"), ".service"))
-                return false;
-        for (const char *c = name; *c; c++)
-                if (!isascii(*c) || (!isalnum(*c) && !strchr(":-_.\\@", *c)))
-                        return false;
-        return !strstr(name, "..");
-}
-
 static bool request_parse(Request *request) {
         char *rest = request->text, *line;
 
@@ -174,8 +160,7 @@ static int target_read(Target *target, const char *unit) {
         int r;
 
         r = sd_bus_open_system(&bus);
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(bus, BUS_USEC);
+        (void) sd_bus_set_method_call_timeout(bus, BUS_USEC);
         if (r >= 0)
                 r = sd_bus_call_method(bus, SYSTEMD, "/org/freedesktop/systemd1",
                                        SYSTEMD ".Manager", "GetUnit", NULL, &reply, "s", unit);
@@ -200,7 +185,7 @@ static bool target_owns_process(const Target *target) {
         _cleanup_fclose_ FILE *file = NULL;
         const char *group;
 
-        (void) snprintf(path, sizeof(path), "/proc/%" PRIu32 "/cgroup", target->main_pid);
+        (void) snprintf(path, sizeof(path), "/proc/%u/cgroup", target->main_pid);
         file = fopen(path, "re");
         while (file && fgets(line, sizeof(line), file)) {
                 group = string_after_prefix(string_strip(line), "0::") ?: "";
@@ -331,7 +316,7 @@ static Outcome request_handle(const Request *request, Target *target, char **ret
                 action++;
         if (action == ELEMENTS(actions))
                 return answer(ret_why, OUTCOME_REFUSED, "there is no such action");
-        if (!unit_name_is_valid(request->unit))
+        if (!service_name_is_valid(request->unit))
                 return answer(ret_why, OUTCOME_REFUSED, "this is not the name of a service");
         if (string_after_prefix(request->unit, "healthd"))
                 return answer(ret_why, OUTCOME_REFUSED, "%s is healthd's own", request->unit);
@@ -367,6 +352,7 @@ static void serve(int fd) {
         _cleanup_(target_done) Target target = {};
         _cleanup_free_ char *why = NULL, *reply = NULL;
         Request request = {};
+        bool may_ask, parsed;
         Outcome outcome;
         ssize_t n;
 
@@ -375,18 +361,21 @@ static void serve(int fd) {
         n = recv(fd, request.text, sizeof(request.text), 0);
         if (n <= 0)
                 return;
-        if (!peer_may_ask(fd))
-                outcome = answer(&why, OUTCOME_REFUSED, "only the user " CLIENT_USER " may ask");
-        else if ((size_t) n > REQUEST_MAX || strnlen(request.text, (size_t) n) < (size_t) n ||
-                 !request_parse(&request))
-                outcome = answer(&why, OUTCOME_REFUSED,
-                                 "a request is UNIT=, ACTION= and REASON= lines of together %d "
-                                 "bytes at most",
-                                 REQUEST_MAX);
-        else
+        may_ask = peer_may_ask(fd);
+        parsed = may_ask && n <= REQUEST_MAX && strnlen(request.text, (size_t) n) == (size_t) n &&
+                 request_parse(&request);
+        if (parsed)
                 outcome = request_handle(&request, &target, &why);
+        else if (may_ask)
+                outcome = answer(&why, OUTCOME_REFUSED,
+                                 "a request is UNIT=, ACTION= and REASON= lines");
+        else
+                outcome = answer(&why, OUTCOME_REFUSED, "only the user " CLIENT_USER " may ask");
         string_make_printable(why);
-        if (outcome != OUTCOME_DONE && request.unit && why)
+        /* What a stranger says is no entry of the unit's that he names. */
+        if (!parsed)
+                request = (Request){ .unit = OWN_UNIT, .action = "", .reason = "" };
+        if (outcome != OUTCOME_DONE && why)
                 log_outcome(&request, outcome, why);
         if (string_printf(&reply, "%s %s", outcomes[outcome].word, why ? why : "") >= 0)
                 (void) send(fd, reply, strlen(reply), MSG_NOSIGNAL);

@@ -94,12 +94,17 @@ def test_an_unmodified_service_is_aborted_by_its_own_watchdog(machine):
 
 
 def test_who_may_ask(machine):
+    since = now(machine)
     refused = ask_raw(machine, "UNIT=redis-server.service\nACTION=look\nREASON=x\n", "daemon")
     assert refused.returncode != 0 and "PermissionError" in refused.stderr
     machine.enter("chmod", "666", "/run/healthd/guard.sock")
     refused = ask_raw(machine, "UNIT=redis-server.service\nACTION=look\nREASON=x\n", "daemon")
     assert refused.stdout == "refused only the user healthd may ask\n"
     machine.enter("chmod", "660", "/run/healthd/guard.sock")
+    # Said, but not among the entries of the unit that a stranger names.
+    assert any("only the user healthd may ask" in line for line in journal_of(machine, GUARD, since))
+    assert not any("may ask" in line
+                   for line in journal_of(machine, "redis-server.service", since))
 
 
 @pytest.mark.parametrize("unit, why", [
