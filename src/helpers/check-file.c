@@ -210,8 +210,9 @@ static void note_absent(FileCheck *check, const char *pattern) {
                                    pattern, (int) length, target);
                 return;
         }
-        text_buffer_printf(&check->absent, "%s %s",
-                           is_magic(pattern) ? "nothing matches" : "there is no", pattern);
+        text_buffer_add_string(&check->absent,
+                               is_magic(pattern) ? "nothing matches " : "there is no ");
+        text_buffer_add_string(&check->absent, pattern);
         directory = find_missing_directory(pattern);
         if (directory)
                 text_buffer_printf(&check->absent, " (there is no directory %s)", directory);

@@ -53,7 +53,7 @@ static void produce(const char *servers) {
                 for (int i = 0; i < MESSAGES; i++)
                         if (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(TOPIC),
                                               RD_KAFKA_V_PARTITION(partition),
-                                              RD_KAFKA_V_VALUE("x", 1),
+                                              RD_KAFKA_V_VALUE((char *) "x", 1),
                                               RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR)
                                 exit(EXIT_FAILURE);
         if (rd_kafka_flush(producer, TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
