@@ -8,7 +8,6 @@
 
 #include "healthctl/json.h"
 
-DEFINE_CLEANUP(CURLU, curl_url_cleanup)
 DEFINE_CLEANUP(char, curl_free)
 static inline void slist_freep(struct curl_slist **list) {
         curl_slist_free_all(*list);
