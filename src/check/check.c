@@ -89,13 +89,10 @@ int check_arm(Check *check) {
                                (uint64_t) ((double) within_usec * check_random(check, 0)));
 }
 
-static bool check_has_failed(const Check *check) {
-        return check->settling.status == STATUS_UNHEALTHY || check->settling.status == STATUS_ERROR;
-}
-
 /* It has been looked at again, passed, and more of that is wanted soon. */
 static bool check_is_hurried(const Check *check) {
-        return check->hurried && check_has_failed(check) && status_passes(check->last_status);
+        return check->hurried && status_has_failed(check->settling.status) &&
+               status_passes(check->last_status);
 }
 
 /* The pause until the next run; jitter only shortens it, so that detection is never late. */
@@ -107,7 +104,7 @@ static uint64_t check_pause_usec(const Check *check) {
         if (check->runs == 1)
                 jitter = check_random(check, 1) / 2;
         if (check_is_hurried(check) ||
-            (!status_passes(check->last_status) && !check_has_failed(check)))
+            (!status_passes(check->last_status) && !status_has_failed(check->settling.status)))
                 pause_usec = min_usec(pause_usec, check->settings.retry_interval_usec);
         return (uint64_t) ((double) pause_usec * (1 - jitter));
 }

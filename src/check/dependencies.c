@@ -148,8 +148,7 @@ bool dependencies_are_known(const CheckSet *set, const Check *check) {
 void dependencies_run(const CheckSet *set, const Check *check, uint64_t now_usec) {
         char *const *names = check->settings.depends_on;
 
-        if (status_passes(check->last_status) || check->settling.status == STATUS_UNHEALTHY ||
-            check->settling.status == STATUS_ERROR)
+        if (status_passes(check->last_status) || status_has_failed(check->settling.status))
                 return;
         for (size_t i = 0; names && names[i]; i++) {
                 Check *other = check_set_find(set, names[i]);

@@ -16,6 +16,11 @@ typedef enum Status {
 
 const char *status_to_string(Status status);
 
+/* Settled on a failure: unknown is none yet. */
+static inline bool status_has_failed(Status status) {
+        return status == STATUS_UNHEALTHY || status == STATUS_ERROR;
+}
+
 /* healthy and degraded pass; unknown, unhealthy and error do not. */
 static inline bool status_passes(Status status) {
         return status == STATUS_HEALTHY || status == STATUS_DEGRADED;

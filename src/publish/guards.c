@@ -236,8 +236,7 @@ static void guard_act(Guard *guard) {
 /* Settled, and by a result of this process. */
 static bool check_is_ill(const Check *check) {
         return check->type && check->results > 0 && !status_passes(check->last_status) &&
-               (check->settling.status == STATUS_UNHEALTHY ||
-                check->settling.status == STATUS_ERROR);
+               status_has_failed(check->settling.status);
 }
 
 /* Why a check that is ill does not speak against the units it guards. */

@@ -362,6 +362,20 @@ class Container:
         return [entry for entry in map(json.loads, output.splitlines())
                 if all(entry.get(field) == value for field, value in wanted.items())]
 
+    def now(self):
+        """A time for unit_texts()."""
+        self.enter("journalctl", "--sync")
+        return self.enter("date", "+%s.%6N").stdout.strip()
+
+    def unit_texts(self, unit, since):
+        """What `journalctl -u` shows of a unit since then, as texts.
+
+        Not since a cursor: it then leaves out the first entry of the unit.
+        """
+        self.enter("journalctl", "--sync")
+        return self.enter("journalctl", "--no-pager", "-o", "cat", "-u", unit,
+                          f"--since=@{since}").stdout.splitlines()
+
     def host_pid(self, pid):
         """The pid on this machine of a process of the container."""
         for candidate in process_tree(self.leader):

@@ -53,19 +53,6 @@ def write_service(machine, unit, text):
     machine.enter("systemctl", "start", unit)
 
 
-def now(machine):
-    """For journalctl --since=@: with a cursor it leaves out the first entry of a unit."""
-    machine.enter("journalctl", "--sync")
-    return machine.enter("date", "+%s.%6N").stdout.strip()
-
-
-def journal_of(machine, unit, since):
-    """What `journalctl -u` shows of a unit, as texts."""
-    machine.enter("journalctl", "--sync")
-    return machine.enter("journalctl", "--no-pager", "-o", "cat", "-u", unit,
-                         f"--since=@{since}").stdout.splitlines()
-
-
 def restarts(machine, unit):
     return int(machine.properties(unit)["NRestarts"])
 
@@ -80,13 +67,13 @@ def test_an_unmodified_service_is_aborted_by_its_own_watchdog(machine):
     opt_in(machine, unit)
     machine.enter("systemctl", "start", unit)
     pid = machine.properties(unit)["MainPID"]
-    since = now(machine)
+    since = machine.now()
     assert ask(machine, unit, "look") == f"done {unit} could be aborted by its watchdog: {REASON}"
     assert machine.properties(unit)["MainPID"] == pid
     assert ask(machine, unit) == f"done {unit} is aborted by its watchdog: {REASON}"
     wait_until("another process", lambda: machine.properties(unit)["MainPID"] not in ("0", pid)
                and machine.properties(unit)["ActiveState"] == "active", timeout=20)
-    texts = journal_of(machine, unit, since)
+    texts = machine.unit_texts(unit, since)
     watchdog = f"{unit}: Watchdog request (last status: healthd: {REASON})!"
     assert watchdog in texts, texts
     # What the guard said stands with the unit, before what systemd did.
@@ -94,7 +81,7 @@ def test_an_unmodified_service_is_aborted_by_its_own_watchdog(machine):
 
 
 def test_who_may_ask(machine):
-    since = now(machine)
+    since = machine.now()
     refused = ask_raw(machine, "UNIT=redis-server.service\nACTION=look\nREASON=x\n", "daemon")
     assert refused.returncode != 0 and "PermissionError" in refused.stderr
     machine.enter("chmod", "666", "/run/healthd/guard.sock")
@@ -102,9 +89,9 @@ def test_who_may_ask(machine):
     assert refused.stdout == "refused only the user healthd may ask\n"
     machine.enter("chmod", "660", "/run/healthd/guard.sock")
     # Said, but not among the entries of the unit that a stranger names.
-    assert any("only the user healthd may ask" in line for line in journal_of(machine, GUARD, since))
+    assert any("only the user healthd may ask" in line for line in machine.unit_texts(GUARD, since))
     assert not any("may ask" in line
-                   for line in journal_of(machine, "redis-server.service", since))
+                   for line in machine.unit_texts("redis-server.service", since))
 
 
 @pytest.mark.parametrize("unit, why", [

@@ -27,21 +27,9 @@ def guard(machine, keys=SOON, unit=REDIS, port=6379, **options):
     machine.wait_status("sessions", "healthy")
 
 
-def now(machine):
-    """For journalctl --since=@: with a cursor it leaves out the first entry of a unit."""
-    machine.enter("journalctl", "--sync")
-    return machine.enter("date", "+%s.%6N").stdout.strip()
-
-
-def texts(machine, unit, since):
-    machine.enter("journalctl", "--sync")
-    return machine.enter("journalctl", "--no-pager", "-o", "cat", "-u", unit,
-                         f"--since=@{since}").stdout.splitlines()
-
-
 def wait_text(machine, unit, since, text, timeout=30):
     return wait_until(f"{text!r} in the journal of {unit}", lambda: [
-        line for line in texts(machine, unit, since) if text in line], timeout)[0]
+        line for line in machine.unit_texts(unit, since) if text in line], timeout)[0]
 
 
 def stop_process(machine, unit=REDIS):
@@ -68,7 +56,7 @@ def old_redis(machine):
 
 def test_a_hanging_service_is_aborted_and_restarted_by_systemd(machine):
     guard(machine)
-    since = now(machine)
+    since = machine.now()
     begin = time.monotonic()
     pid = stop_process(machine)
     line = wait_text(machine, REDIS, since, "Watchdog request (last status: healthd: ")
@@ -87,7 +75,7 @@ def test_a_hanging_service_is_aborted_and_restarted_by_systemd(machine):
 
 def test_observing_only_says_it(machine):
     guard(machine, SOON + "GuardMode=observe\n")
-    since = now(machine)
+    since = machine.now()
     pid = stop_process(machine)
     wait_text(machine, SERVICE, since, f"{REDIS} would be aborted by its watchdog: sessions")
     os.kill(machine.host_pid(pid), signal.SIGCONT)
@@ -102,19 +90,19 @@ def test_a_unit_that_did_not_opt_in_is_left_alone(machine):
     machine.enter("systemctl", "start", "other.service")
     time.sleep(11)
     guard(machine, unit="other.service", port=7001)
-    since = now(machine)
+    since = machine.now()
     pid = stop_process(machine, "other.service")
     line = wait_text(machine, SERVICE, since, "cannot act on other.service")
     assert "run as root: healthctl adopt other.service" in line
     time.sleep(2)
-    assert sum("cannot act on" in line for line in texts(machine, SERVICE, since)) == 1
+    assert sum("cannot act on" in line for line in machine.unit_texts(SERVICE, since)) == 1
     assert machine.properties("other.service")["MainPID"] == str(pid)
     os.kill(machine.host_pid(pid), signal.SIGKILL)
 
 
 def test_a_unit_that_has_just_started_is_given_time(machine):
     guard(machine, "GuardCooldown=10s\nGuardGrace=1h\n")
-    since = now(machine)
+    since = machine.now()
     pid = stop_process(machine)
     line = wait_text(machine, SERVICE, since, f"{REDIS} is left alone: it started less than 1h")
     assert "sessions is unhealthy" in line
@@ -126,7 +114,7 @@ def test_a_unit_that_has_just_started_is_given_time(machine):
 
 def test_silenced_blocked_and_faulty_checks_guard_nothing(machine):
     guard(machine)
-    since = now(machine)
+    since = machine.now()
     machine.enter("curl", "-s", "--unix-socket", "/run/healthd/healthd.sock", "-d",
                   '{"check":"sessions","duration":"1h","reason":"maintenance"}',
                   "http://x/control/silence")
@@ -135,10 +123,10 @@ def test_silenced_blocked_and_faulty_checks_guard_nothing(machine):
     wait_text(machine, SERVICE, since, f"sessions is unhealthy, and {REDIS} is left alone: the "
               "check is silenced")
     time.sleep(2)
-    assert sum("is left alone" in line for line in texts(machine, SERVICE, since)) == 1
+    assert sum("is left alone" in line for line in machine.unit_texts(SERVICE, since)) == 1
     assert machine.properties(REDIS)["MainPID"] == str(pid)
     os.kill(machine.host_pid(pid), signal.SIGCONT)
-    assert not [line for line in texts(machine, REDIS, since) if "Watchdog request" in line]
+    assert not [line for line in machine.unit_texts(REDIS, since) if "Watchdog request" in line]
 
 
 def test_a_check_that_is_blocked_says_so(machine):
@@ -146,7 +134,7 @@ def test_a_check_that_is_blocked_says_so(machine):
         "network": "[Check]\nType=file\nInterval=500ms\nFailAfter=1\nPassAfter=1\nWatchdog=no\n"
                    "[File]\nPath=/run/network-is-up\n",
         "sessions": FAST.format(unit=REDIS, keys=SOON + "DependsOn=network\n", port=6379)})
-    since = now(machine)
+    since = machine.now()
     pid = stop_process(machine)
     wait_text(machine, SERVICE, since, f"{REDIS} is left alone: what the check depends on fails")
     os.kill(machine.host_pid(pid), signal.SIGCONT)
@@ -166,14 +154,14 @@ def test_nobody_is_accused_before_what_the_check_depends_on_was_looked_at(machin
                                 port=6379)})
     machine.wait_status("network", "healthy")
     machine.wait_status("sessions", "healthy")
-    since = now(machine)
+    since = machine.now()
     os.unlink(up)
     pid = stop_process(machine)
     wait_text(machine, SERVICE, since, f"{REDIS} is left alone: what the check depends on")
     machine.wait_status("network", "unhealthy")
     time.sleep(1)
     os.kill(machine.host_pid(pid), signal.SIGCONT)
-    assert not [line for line in texts(machine, REDIS, since) if "Watchdog request" in line]
+    assert not [line for line in machine.unit_texts(REDIS, since) if "Watchdog request" in line]
     assert machine.properties(REDIS)["MainPID"] == str(pid)
 
 
@@ -183,7 +171,7 @@ def test_a_check_that_observes_keeps_no_other_from_acting(machine):
         "sessions": FAST.format(unit=REDIS, keys=SOON, port=6379)})
     machine.wait_status("a-look", "healthy")
     machine.wait_status("sessions", "healthy")
-    since = now(machine)
+    since = machine.now()
     stop_process(machine)
     line = wait_text(machine, REDIS, since, "Watchdog request (last status: healthd: ")
     assert "healthd: sessions unhealthy" in line
@@ -194,7 +182,7 @@ def test_a_check_that_cannot_be_carried_out_accuses_nobody(machine):
     machine.configure({"sessions": f"[Check]\nType=exec\nInterval=500ms\nFailAfter=2\n"
                                    f"Watchdog=no\nGuards={REDIS}\n{SOON}"
                                    "[Exec]\nCommand=/nowhere/plugin\n"})
-    since = now(machine)
+    since = machine.now()
     pid = machine.properties(REDIS)["MainPID"]
     line = wait_text(machine, SERVICE, since, f"{REDIS} is left alone: the check could not be")
     assert line.startswith("sessions is error")
@@ -210,7 +198,7 @@ def test_a_unit_without_a_main_process_is_refused_with_a_reason(machine):
     machine.enter("systemctl", "daemon-reload")
     machine.enter("systemctl", "start", "once.service")
     time.sleep(11)
-    since = now(machine)
+    since = machine.now()
     machine.configure({"sessions": FAST.format(unit="once.service", keys=SOON, port=7003)})
     wait_text(machine, SERVICE, since,
               "cannot act on once.service: once.service has no main process")
@@ -257,7 +245,7 @@ def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
     opt_in(machine, "lost.service")
     machine.enter("systemctl", "start", "lost.service")
     time.sleep(10)
-    since = now(machine)
+    since = machine.now()
     machine.configure({"sessions": FAST.format(unit="lost.service", port=7002,
                                                keys=SOON + "GuardBudget=2/1h\n")})
     wait_until("one restart", lambda: machine.properties("lost.service")["NRestarts"] == "1",
@@ -268,7 +256,8 @@ def test_a_target_that_can_never_get_well_costs_its_budget_and_no_more(machine):
     wait_text(machine, SERVICE, since, "GuardBudget=2/1h is spent")
     time.sleep(13)
     assert machine.properties("lost.service")["NRestarts"] == "2"
-    said = [line for line in texts(machine, SERVICE, since) if "GuardBudget=2/1h is spent" in line]
+    said = [line for line in machine.unit_texts(SERVICE, since)
+            if "GuardBudget=2/1h is spent" in line]
     assert len(said) == 1
     machine.enter("systemctl", "stop", "lost.service")
 
@@ -324,7 +313,7 @@ def test_what_was_armed_without_an_answer_is_disarmed(machine):
 
 
 def test_feeding_is_refused_where_a_restart_of_healthd_takes_too_long(machine):
-    since = now(machine)
+    since = machine.now()
     guard(machine, SOON + "GuardMode=feed\n", service="WatchdogSec=90s\n")
     wait_text(machine, SERVICE, since, "GuardMode=feed is refused: three times WatchdogSec=")
     assert machine.properties(REDIS)["WatchdogUSec"] == "0"
@@ -334,14 +323,14 @@ def test_restarting_gracefully(machine):
     assert "50-healthd-redis-server.service.rules" in opt_in(machine, REDIS, "--restart")
     machine.enter("systemctl", "restart", "polkit.service")
     guard(machine, SOON + "GuardMode=restart\n", port=6379)
-    begin = now(machine)
+    begin = machine.now()
     before = machine.properties(REDIS)["MainPID"]
     # It answers nobody, and still ends when it is told to.
     machine.enter("redis-cli", "CONFIG", "SET", "requirepass", "changed")
     wait_text(machine, SERVICE, begin, f"{REDIS} is restarted: sessions unhealthy: ")
     machine.wait_status("sessions", "healthy")
     assert machine.properties(REDIS)["MainPID"] != before
-    assert not [line for line in texts(machine, REDIS, begin) if "Watchdog" in line]
+    assert not [line for line in machine.unit_texts(REDIS, begin) if "Watchdog" in line]
 
 
 def test_adopting_and_abandoning(machine):
@@ -409,7 +398,7 @@ def test_an_unmodified_nginx(machine, nginx, how):  # pylint: disable=unused-arg
     machine.configure({"sessions": check.replace("Type=redis", "Type=http")
                       .split("[Redis]", maxsplit=1)[0] + "[HTTP]\nURL=http://127.0.0.1:7080/\n"})
     machine.wait_status("sessions", "healthy")
-    since = now(machine)
+    since = machine.now()
     pid = machine.properties(NGINX)["MainPID"]
     if how == "hangs":
         machine.enter("systemctl", "kill", "-s", "STOP", NGINX)

@@ -22,12 +22,6 @@ def write(machine, unit, command, more=""):
     machine.enter("systemctl", "daemon-reload")
 
 
-def now(machine):
-    """For journalctl --since=@: with a cursor it leaves out the first entry of a unit."""
-    machine.enter("journalctl", "--sync")
-    return machine.enter("date", "+%s.%6N").stdout.strip()
-
-
 def show(machine, unit):
     return machine.properties(f"{unit}.service")
 
@@ -52,13 +46,11 @@ def test_a_program_is_ready_when_its_checks_pass_and_fed_while_they_do(machine):
     environment = machine.enter("cat", f"/proc/{pid}/environ").stdout
     assert "NOTIFY_SOCKET" not in environment and "WATCHDOG" not in environment
 
-    since = now(machine)
+    since = machine.now()
     os.kill(machine.host_pid(pid), signal.SIGSTOP)
     wait_until("a restart", lambda: show(machine, "orders")["NRestarts"] == "1", timeout=30)
     wait_until("health", lambda: show(machine, "orders")["ActiveState"] == "active", timeout=30)
-    machine.enter("journalctl", "--sync")
-    text = machine.enter("journalctl", "--no-pager", "-o", "cat", "-u", "orders.service",
-                         f"--since=@{since}").stdout
+    text = "\n".join(machine.unit_texts("orders.service", since))
     said = text.index("Not feeding the watchdog: orders unhealthy: timed out after 400ms: no answer")
     assert said < text.index("systemd restarts this unit") < text.index("Watchdog timeout")
     assert "nonsense" not in text
@@ -115,11 +107,9 @@ def test_a_program_that_ignores_sigterm_is_stopped_as_without_us(machine):
 def test_a_check_that_is_not_there_is_said(machine):
     write(machine, "orders", WRAP.replace("--check=orders", "--check=ordres") + REDIS,
           "TimeoutStartSec=2s\n")
-    since = now(machine)
+    since = machine.now()
     machine.enter("systemctl", "start", "orders", check=False)
-    machine.enter("journalctl", "--sync")
-    text = machine.enter("journalctl", "--no-pager", "-o", "cat", "-u", "orders.service",
-                         f"--since=@{since}").stdout
+    text = "\n".join(machine.unit_texts("orders.service", since))
     assert "--check=ordres: there is no checks/ordres.check in the configuration" in text
 
 
