@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +12,7 @@
 #include "alert/template.h"
 #include "base/cleanup.h"
 #include "base/file-util.h"
+#include "io/libcrypto.h"
 
 #define TEMPLATE_MAX     ((size_t) 64 * 1024)
 #define SIGNATURE_HEADER "X-Healthd-Signature-256"

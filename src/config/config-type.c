@@ -61,6 +61,20 @@ static void report_unknown_type(const ConfigFile *file, const char *section,
                             nearest ? "\"?" : "", known.text ? known.text : "");
 }
 
+/* A type whose libraries are not there is none. */
+static int load_libraries(const ConfigTypeRow *row, const ConfigEntry *entry,
+                          ConfigProblems *problems, const void **type) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = library_load_all(row->libraries, &why);
+        if (r != -ELIBACC)
+                return r;
+        config_problems_add(problems, entry->file, entry->line, "Type=%s: %s", row->name, why);
+        *type = NULL;
+        return 0;
+}
+
 int config_find_type(const ConfigFile *file, const char *section, const ConfigTypeRow *rows,
                      ConfigProblems *problems, const void **ret) {
         const ConfigEntry *entry = config_file_find(file, section, "Type");
@@ -72,7 +86,7 @@ int config_find_type(const ConfigFile *file, const char *section, const ConfigTy
                 row++;
         *ret = entry ? row->type : NULL;
         if (*ret)
-                return 0;
+                return load_libraries(row, entry, problems, ret);
         if (entry && row->name) {
                 config_problems_add(problems, entry->file, entry->line,
                                     "this healthd was built without Type=%s (library %s); install "

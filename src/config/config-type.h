@@ -7,14 +7,16 @@
  */
 
 #include "config/config-table.h"
+#include "io/library.h"
 
 typedef struct Runtime Runtime;
 
 /* A type that there is, whether this build has it or not. */
 typedef struct ConfigTypeRow {
         const char *name;
-        const void *type;  /* NULL: this build leaves it out */
-        const char *needs; /* the libraries it is built with, for people */
+        const void *type;                /* NULL: this build leaves it out */
+        const char *needs;               /* the libraries it is built with, for people */
+        const Library *const *libraries; /* to be loaded before it is used, up to NULL; or NULL */
 } ConfigTypeRow;
 
 /* What prepare() of a type may use and fill in. */
@@ -43,8 +45,8 @@ extern const char *const connection_mode_words[];
 const char *config_file_path(const ConfigFile *file);
 
 /*
- * The type by Type= in section, or NULL in *ret with a problem that says why there is none. rows
- * ends with {}. Returns 0 or -ENOMEM.
+ * The type by Type= in section, with its libraries loaded, or NULL in *ret with a problem that says
+ * why there is none. rows ends with {}. Returns 0 or -ENOMEM.
  */
 int config_find_type(const ConfigFile *file, const char *section, const ConfigTypeRow *rows,
                      ConfigProblems *problems, const void **ret);

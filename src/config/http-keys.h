@@ -3,10 +3,9 @@
 
 /* The keys of every type of check or alert that asks an HTTP server: whom, as whom, and how. */
 
-#include <curl/curl.h>
-
 #include "config/config-type.h"
 #include "io/http-request.h"
+#include "io/libcurl.h"
 
 /* Embedded in the instance. Everything is owned, and what is secret is overwritten at the end. */
 typedef struct HttpKeys {

@@ -3,8 +3,9 @@
 
 /* What a TLS server shows of itself on a transfer of libcurl's. */
 
-#include <curl/curl.h>
 #include <time.h>
+
+#include "io/libcurl.h"
 
 /**
  * struct CertificateChain - The certificates a server sent: its own, and those above it.

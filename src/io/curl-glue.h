@@ -3,9 +3,9 @@
 
 /* libcurl's multi interface on the reactor and the scheduler. */
 
-#include <curl/curl.h>
 #include <stdbool.h>
 
+#include "io/libcurl.h"
 #include "io/reactor.h"
 #include "io/resolver.h"
 #include "io/scheduler.h"

@@ -7,11 +7,11 @@
  * URL only. Has no time-out: its owner's deadline calls http_request_abandon().
  */
 
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "io/http-result.h"
+#include "io/libcurl.h"
 #include "io/runtime.h"
 
 typedef struct HttpRequest HttpRequest;

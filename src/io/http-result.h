@@ -3,12 +3,13 @@
 
 /* How an HTTP request ended, and what libcurl measured on the way. */
 
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+
+#include "io/libcurl.h"
 
 typedef enum HttpOutcome {
         HTTP_ANSWERED,          /* whatever the status is */

@@ -3,11 +3,11 @@
 
 /* URLs of http and https by libcurl's parser, and what of them is secret. */
 
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/string-util.h"
+#include "io/libcurl.h"
 
 /**
  * http_url_parse() - Reads a URL of http or https; a fragment is dropped.

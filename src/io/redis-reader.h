@@ -3,9 +3,10 @@
 
 /* Bytes of a Redis server, in chunks as they come, to replies; with limits on both. */
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "io/libhiredis.h"
 
 /* What one conversation may be answered: an INFO is 5 KiB. */
 #define REDIS_ANSWER_MAX   (1024 * 1024)

@@ -8,10 +8,10 @@
  * owner's deadline calls redis_session_abandon().
  */
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/libhiredis.h"
 #include "io/stream.h"
 
 #define REDIS_DEFAULT_PORT 6379

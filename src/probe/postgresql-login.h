@@ -6,9 +6,8 @@
  * would block the loop: every host is resolved here and handed over as hostaddr=.
  */
 
-#include <libpq-fe.h>
-
 #include "check/probe.h"
+#include "io/libpq.h"
 #include "io/resolver.h"
 
 typedef struct PostgresqlLogin PostgresqlLogin;

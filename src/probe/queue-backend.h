@@ -92,8 +92,9 @@ struct QueueBackend {
 
 /* A row of the generated table. */
 typedef struct QueueBackendRow {
-        const QueueBackend *backend; /* NULL: this build leaves it out */
-        const char *needs;           /* the libraries it is built with, for people */
+        const QueueBackend *backend;     /* NULL: this build leaves it out */
+        const char *needs;               /* the libraries it is built with, for people */
+        const Library *const *libraries; /* to be loaded before it is used, up to NULL */
 } QueueBackendRow;
 
 /* All words of Backend=, NULL-terminated, and what belongs to each, in the same order. */

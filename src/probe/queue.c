@@ -149,6 +149,12 @@ static int queue_find_backend(QueueProbe *probe, ProbeSetup *setup) {
                                           "%s); install one that has it, or build it with that "
                                           "library",
                                           probe->backend_text, row->needs);
+        r = library_load_all(row->libraries, &why);
+        if (r == -ELIBACC)
+                return probe_setup_refuse(setup, "Backend", "Backend=%s: %s", probe->backend_text,
+                                          why);
+        if (r < 0)
+                return r;
         probe->instance = calloc(1, row->backend->instance_size);
         if (!probe->instance)
                 return -ENOMEM;

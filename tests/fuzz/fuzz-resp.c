@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/string-util.h"
 #include "io/redis-reader.h"
 
@@ -75,7 +76,10 @@ static uint64_t read_all(const char *data, size_t size, size_t chunk) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const char *bytes = (const char *) data;
+        _cleanup_free_ char *why = NULL;
 
+        if (library_load(&library_hiredis, &why) < 0)
+                abort();
         if (size < 2 || size > REDIS_ANSWER_MAX)
                 return 0;
         if (read_all(bytes + 1, size - 1, *data ? *data : size) !=

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import elf_notes
 from process import children, end_process, kill_tree, process_tree, wait_until
 
 # What the tests start in the container; the libraries healthd links with are found by ldd.
@@ -81,11 +82,19 @@ def tree_suite():
     return os.environ.get("HEALTHD_TEST_SUITE") or host_suite()
 
 
-def libraries(binary):
-    """The shared libraries a program built here is linked with, name -> path."""
+def linked_libraries(binary):
+    """The shared libraries a program or library built here is linked with, name -> path."""
     output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
     return {words[0]: words[2] for words in map(str.split, output.splitlines())
             if len(words) > 2 and words[1] == "=>"}
+
+
+def libraries(binary):
+    """The same, and those it loads at run time, with theirs."""
+    found = linked_libraries(binary)
+    for name, path in elf_notes.dlopen_libraries(binary).items():
+        found |= {name: path} | linked_libraries(path)
+    return found
 
 
 def library_packages(binary):
@@ -201,7 +210,7 @@ class Container:
                      "healthd.service")
 
     def bring_libraries(self):
-        """Copies what our programs are linked with and a tree of another release does not have."""
+        """Copies what our programs link with or load, and a tree of another release does not have."""
         programs = ["/usr/sbin/healthd", "/usr/bin/healthctl"]
         programs += [f"/usr/lib/healthd/{path.name}"
                      for path in (self.root / "usr/lib/healthd").iterdir() if path.is_file()]
@@ -209,6 +218,11 @@ class Container:
         for program in programs:
             ours |= libraries(str(self.root / program.lstrip("/")))
         (self.root / "usr/local/lib").mkdir(parents=True, exist_ok=True)
+        there = self.in_tree("ldconfig", "-p")
+        for name, path in elf_notes.dlopen_libraries(str(self.root / "usr/sbin/healthd")).items():
+            if f"\t{name} " not in there:
+                shutil.copy(path, self.root / "usr/local/lib" / name)
+                programs.append(f"/usr/local/lib/{name}")
         while missing := {line.split()[0] for program in programs
                           for line in self.in_tree("ldd", program).splitlines()
                           if "not found" in line}:

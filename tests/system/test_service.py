@@ -270,3 +270,25 @@ def test_credential_is_read_and_never_shown(machine):
         assert secret not in str(shown)
     finally:
         machine.enter("redis-cli", "-a", secret, "CONFIG", "SET", "requirepass", "")
+
+
+def test_a_library_may_come_later(machine):
+    """As on a host without libpq5: what is loaded when it is needed is moved away."""
+    machine.enter("sh", "-c", "mkdir /root/away && mv /usr/lib/*/libpq.so.5* /root/away/")
+    try:
+        machine.configure({
+            "database": f"[Check]\nType=postgresql\n{FAST}Watchdog=no\n[PostgreSQL]\n"
+                        "Host=127.0.0.1\nUser=nobody\n",
+            "redis": REDIS,
+        }, conf="[Health]\nReadyWhen=started\n")
+        reason = machine.wait_status("database", "error")["error"]
+        assert "libpq.so.5: cannot open shared object file" in reason and "; install " in reason
+        assert machine.wait_status("redis", "healthy")
+        refused = machine.enter("healthd", "--verify", check=False)
+        assert refused.returncode == 1 and "libpq.so.5" in refused.stderr
+    finally:
+        machine.enter("sh", "-c", "mv /root/away/* /usr/lib/*-linux-gnu*/ && rmdir /root/away")
+    machine.enter("systemctl", "reload", SERVICE)
+    # Nobody listens there, which takes a libpq to find out.
+    reason = machine.wait_status("database", "unhealthy")["error"]
+    assert "Connection refused" in reason

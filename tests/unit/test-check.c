@@ -466,8 +466,12 @@ static const ProbeType toy_type = {
         .prepare = toy_prepare,
         .done = toy_done,
 };
+static void *toy_open;
+static const LibrarySymbol toy_symbols[] = { { "toy_open", &toy_open }, {} };
+static const Library missing_library = { "libtoy.so.7", "libtoy7", toy_symbols };
 static const ConfigTypeRow toy_types[] = {
         { "lottery", NULL, "liblot" },
+        { "toybox", &toy_type, "libtoy", LIBRARIES(&missing_library, NULL) },
         { "toy", &toy_type, "" },
         {},
 };
@@ -502,9 +506,12 @@ static void test_settings_types(void **state) {
                                        "liblot); install one that has it, or build it with that "
                                        "library");
         /* What is left out is not suggested. */
-        assert_type_refused("lotterie", "Type=lotterie: unknown type; the types are: toy");
-        assert_type_refused("toi",
-                            "Type=toi: unknown type; did you mean \"toy\"?; the types are: toy");
+        assert_type_refused("lotterie", "Type=lotterie: unknown type; the types are: toybox toy");
+        assert_type_refused("toi", "Type=toi: unknown type; did you mean \"toy\"?; the types are: "
+                                   "toybox toy");
+        assert_type_refused("toybox",
+                            "Type=toybox: a library cannot be loaded (libtoy.so.7: cannot open "
+                            "shared object file: No such file or directory); install libtoy7");
 }
 
 static void test_settings_defaults(void **state) {

@@ -870,6 +870,13 @@ static void test_curl_free_in_handler(void **state) {
         assert_null(owner.glue);
 }
 
+static int load_libcurl(void **state) {
+        _cleanup_free_ char *why = NULL;
+
+        (void) state;
+        return library_load(&library_libcurl, &why);
+}
+
 #define LOOP_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -901,5 +908,5 @@ int main(void) {
                 LOOP_TEST(test_curl_free_in_handler),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, load_libcurl, NULL);
 }
