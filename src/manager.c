@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "base/footprint.h"
 #include "base/time-util.h"
 #include "check/dependencies.h"
 #include "publish/alerts.h"
@@ -294,6 +295,7 @@ static int manager_reload(Manager *manager) {
                 journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));
+                footprint_trim();
         }
         if (manager->status.ready)
                 notify_ready(manager->notify);
@@ -606,6 +608,7 @@ int manager_run(Manager *manager) {
                                                  "/health answers 503, until the checks pass.",
                                                  memory_budget(manager->memory)->restarts.n_times));
         service_status_tell(&manager->status);
+        footprint_trim();
         r = runtime_run(manager->runtime);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
                                                            "Stopped after %" PRIu64
