@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 
+import elf_notes
 from container import Container, Unavailable
 from process import wait_until
 
@@ -102,6 +103,23 @@ def test_each_package_has_its_own(built):
         assert word not in daemon
     needs = call("dpkg-deb", "-f", str(package(built, "healthd")), "Depends")
     assert "librabbitmq" not in needs and "librdkafka" not in needs and "libsmartcols" not in needs
+
+
+def test_what_is_loaded_later_is_recommended(built, tmp_path):
+    def field(name):
+        return call("dpkg-deb", "-f", str(package(built, "healthd")), name)
+    recommended = re.split(r",\s*", field("Recommends").strip())
+    tree = unpacked(package(built, "healthd"), tmp_path / "tree")
+    notes = elf_notes.dlopen_notes(str(tree / "usr/sbin/healthd"))
+    assert len(notes) == 4
+    for note in notes:
+        path = elf_notes.dlopen_libraries(str(tree / "usr/sbin/healthd"))[note["soname"][0]]
+        owner = call("dpkg-query", "-S", os.path.realpath(path)).split(":")[0]
+        assert owner in recommended and owner not in field("Depends")
+    wanted = call("rpm", "-qp", "--nosignature", "--recommends",
+                  str(package(built, "healthd", "rpm")))
+    assert {"hiredis", "libcurl", "libpq", "openssl-libs"} <= \
+        {line.split("(")[0] for line in wanted.split()}
 
 
 def test_second_build_is_the_same_to_the_byte(built, tmp_path):
