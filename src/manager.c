@@ -243,7 +243,7 @@ static int manager_apply(Manager *manager, Settings *settings) {
                                                                        : settings->ready_when;
         http_server_set_details(manager->server, settings->details);
         for (size_t i = 0; i < checks.n_items; i++) {
-                if (checks.items[i]->runs > 0 || timer_is_armed(&checks.items[i]->run_timer))
+                if (checks.items[i]->runs > 0 || timer_is_armed(&checks.items[i]->timer))
                         continue;
                 /* Out of memory here: the check goes stale, which is seen. */
                 (void) check_arm(checks.items[i]);

@@ -16,7 +16,6 @@
 #define JITTER_PERCENT        5
 
 static void check_on_timer(Timer *timer, void *userdata);
-static void check_on_deadline(Timer *timer, void *userdata);
 
 Check *check_free(Check *check) {
         if (!check)
@@ -25,8 +24,7 @@ Check *check_free(Check *check) {
                 check->type->cancel(check->instance, &check->sample);
                 check->runtime->statistics.probes_active--;
         }
-        timer_disarm(&check->run_timer);
-        timer_disarm(&check->deadline_timer);
+        timer_disarm(&check->timer);
         sample_done(&check->sample);
         check_settings_done(&check->settings);
         free(check->reason);
@@ -59,8 +57,7 @@ int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer,
         };
         check->since_usec = now_monotonic_usec();
         check->since_realtime_usec = now_realtime_usec();
-        timer_init(&check->run_timer, runtime->scheduler, check_on_timer, check);
-        timer_init(&check->deadline_timer, runtime->scheduler, check_on_deadline, check);
+        timer_init(&check->timer, runtime->scheduler, check_on_timer, check);
         *ret = check;
         return 0;
 }
@@ -85,7 +82,7 @@ int check_arm(Check *check) {
 
         if (!check->type)
                 return 0;
-        return timer_arm_after(&check->run_timer,
+        return timer_arm_after(&check->timer,
                                (uint64_t) ((double) within_usec * check_random(check, 0)));
 }
 
@@ -122,28 +119,25 @@ static void check_arm_next(Check *check) {
         if (due_usec < now_usec + SCHEDULER_TICK_USEC)
                 due_usec = now_usec + SCHEDULER_TICK_USEC;
         /* Out of memory here: the check goes stale, and that is seen by everyone who asks. */
-        (void) timer_arm_at(&check->run_timer, due_usec);
+        (void) timer_arm_at(&check->timer, due_usec);
 }
 
-static void check_on_timer(Timer *timer, void *userdata) {
-        Check *check = userdata;
+static void check_start(Check *check, uint64_t now_usec) {
         int r;
 
-        assert(!check->running);
-        if (!breaker_allows(&check->breaker, now_monotonic_usec())) {
-                (void) timer_arm_at(&check->run_timer, check->breaker.next_usec);
+        if (!breaker_allows(&check->breaker, now_usec)) {
+                (void) timer_arm_at(&check->timer, check->breaker.next_usec);
                 return;
         }
+        durations_push(&check->runtime->statistics.start_delays, now_usec - check->timer.due_usec);
         check->running = true;
         check->ran_early = check->runs_early;
         check->runs_early = false;
         check->runs++;
         check->runtime->statistics.probes_active++;
         check->runtime->statistics.probes_run++;
-        check->started_usec = now_monotonic_usec();
-        durations_push(&check->runtime->statistics.start_delays,
-                       check->started_usec - timer->due_usec);
-        (void) timer_arm_at(&check->deadline_timer, check_deadline_usec(check));
+        check->started_usec = now_usec;
+        (void) timer_arm_at(&check->timer, check_deadline_usec(check));
         r = check->type->start(check->instance, check);
         if (r < 0) {
                 _cleanup_(sample_done) Sample sample = {};
@@ -153,12 +147,10 @@ static void check_on_timer(Timer *timer, void *userdata) {
         }
 }
 
-static void check_on_deadline(Timer *timer, void *userdata) {
+static void check_time_out(Check *check) {
         _cleanup_(sample_done) Sample sample = {};
-        Check *check = userdata;
         char span[64];
 
-        (void) timer;
         check->type->cancel(check->instance, &sample);
         time_span_format(span, sizeof(span), check->settings.timeout_usec);
         /* What never had its turn says nothing about what was to be checked. */
@@ -170,12 +162,22 @@ static void check_on_deadline(Timer *timer, void *userdata) {
         check_report(check, &sample);
 }
 
+static void check_on_timer(Timer *timer, void *userdata) {
+        Check *check = userdata;
+
+        (void) timer;
+        if (check->running)
+                check_time_out(check);
+        else
+                check_start(check, now_monotonic_usec());
+}
+
 void check_run_soon(Check *check) {
         /* Once an interval: a server that ends every connection must not be hammered. */
         if (check->running || check->runs_early || check->ran_early)
                 return;
         check->runs_early = true;
-        (void) timer_arm_after(&check->run_timer, 0);
+        (void) timer_arm_after(&check->timer, 0);
 }
 
 /* A text from outside: without our secrets, and fit for a journal, a screen and JSON. */
@@ -218,12 +220,11 @@ static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_u
         return was_closed != (check->breaker.position == BREAKER_CLOSED);
 }
 
-/* The probe is over. */
+/* The probe is over; its deadline is until the timer gets another time. */
 static void check_end_run(Check *check) {
         assert(check->running);
         check->running = false;
         check->runtime->statistics.probes_active--;
-        timer_disarm(&check->deadline_timer);
 }
 
 void check_report_nothing(Check *check) {
@@ -343,7 +344,7 @@ void check_look_again(Check *check, uint64_t now_usec) {
                 return;
         breaker_hasten(&check->breaker, now_usec);
         check->hurried = true;
-        (void) timer_arm_after(&check->run_timer, 0);
+        (void) timer_arm_after(&check->timer, 0);
 }
 
 void check_reset_breaker(Check *check) {
@@ -351,7 +352,7 @@ void check_reset_breaker(Check *check) {
                 return;
         breaker_reset(&check->breaker);
         if (!check->running)
-                (void) timer_arm_after(&check->run_timer, 0);
+                (void) timer_arm_after(&check->timer, 0);
 }
 
 int check_run_now(Check *check) {
@@ -361,7 +362,7 @@ int check_run_now(Check *check) {
                 return -EALREADY;
         if (check->breaker.position == BREAKER_OPEN)
                 return -EBUSY;
-        return timer_arm_after(&check->run_timer, 0);
+        return timer_arm_after(&check->timer, 0);
 }
 
 int check_beat(Check *check, const Beat *beat) {
@@ -377,5 +378,5 @@ int check_beat(Check *check, const Beat *beat) {
 }
 
 uint64_t check_next_usec(const Check *check) {
-        return timer_is_armed(&check->run_timer) ? check->run_timer.due_usec : 0;
+        return timer_is_armed(&check->timer) ? check->timer.due_usec : 0;
 }

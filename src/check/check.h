@@ -44,8 +44,7 @@ struct Check {
         CheckObserver observer;
         void *observer_userdata;
 
-        Timer run_timer;
-        Timer deadline_timer;
+        Timer timer; /* of the next run; while it runs, of its deadline */
         bool running;
         bool runs_early; /* the next run was moved forward by check_run_soon() */
         bool ran_early;  /* the last run was */

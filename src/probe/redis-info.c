@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/string-util.h"
 
 #define SLOTS 256
 
@@ -16,19 +17,21 @@ static const char default_fields[] =
                 "uptime_in_seconds redis_version master_link_status evicted_keys "
                 "rejected_connections rdb_last_bgsave_status";
 
-typedef struct InfoField InfoField;
-
-struct InfoField {
-        char *name;
-        size_t length;
+typedef struct InfoField {
+        uint32_t name; /* offset into names */
+        uint32_t length;
+        uint8_t slot;
         bool numbered;   /* any number follows the name */
         bool shown;      /* becomes a detail */
         bool replicates; /* is for replication_take() */
-        InfoField *next; /* in the same slot */
-};
+} InfoField;
 
+/* In one piece, and small: with thousands of checks it is hardly ever in a cache. */
 struct RedisInfo {
-        InfoField *slots[SLOTS];
+        uint64_t slots[SLOTS / 64]; /* a bit is set where a field has this slot */
+        InfoField *fields;
+        size_t n_fields, allocated;
+        TextBuffer names;
         bool shows_all;
 };
 
@@ -79,16 +82,25 @@ static double replication_lag(const Replication *replication) {
 }
 
 /* By the first two bytes, so that most lines are passed over without looking for their colon. */
-static size_t slot_of(const char *name) {
-        return ((unsigned char) name[0] * 31U + (unsigned char) name[1]) % SLOTS;
+static uint8_t slot_of(const char *name) {
+        return (uint8_t) (((unsigned char) name[0] * 31U + (unsigned char) name[1]) % SLOTS);
+}
+
+static bool slot_is_used(const RedisInfo *info, uint8_t slot) {
+        return info->slots[slot / 64] >> (slot % 64) & 1;
+}
+
+static const char *field_name(const RedisInfo *info, const InfoField *field) {
+        return info->names.text + field->name;
 }
 
 /* The value in a line that bears the field, or NULL. The line ends before end. */
-static char *field_match(const InfoField *field, char *line, const char *end) {
+static char *field_match(const RedisInfo *info, const InfoField *field, char *line,
+                         const char *end) {
         char *after = line + field->length;
 
         if (after >= end || (!field->numbered && *after != ':') ||
-            memcmp(line, field->name, field->length) != 0)
+            memcmp(line, field_name(info, field), field->length) != 0)
                 return NULL;
         if (field->numbered)
                 after += strspn(after, "0123456789");
@@ -111,16 +123,28 @@ static void sample_add_field(Sample *sample, const char *name, char *value) {
         sample_add_string(sample, name, value);
 }
 
+/* The field that a line bears, with its value; NULL if it is none that is wanted. */
+static const InfoField *info_find(const RedisInfo *info, char *line, const char *end,
+                                  char **ret_value) {
+        uint8_t slot = slot_of(line);
+
+        if (!slot_is_used(info, slot))
+                return NULL;
+        for (size_t i = 0; i < info->n_fields; i++) {
+                const InfoField *field = &info->fields[i];
+
+                *ret_value = field->slot == slot ? field_match(info, field, line, end) : NULL;
+                if (*ret_value)
+                        return field;
+        }
+        return NULL;
+}
+
 static void info_take_line(const RedisInfo *info, char *line, char *end, Replication *replication,
                            Sample *sample) {
-        const InfoField *field;
-        char *value = NULL;
+        char *value;
+        const InfoField *field = info_find(info, line, end, &value);
 
-        for (field = info->slots[slot_of(line)]; field; field = field->next) {
-                value = field_match(field, line, end);
-                if (value)
-                        break;
-        }
         if (!field) {
                 value = info->shows_all && *line != '#' ? memchr(line, ':', (size_t) (end - line))
                                                         : NULL;
@@ -143,32 +167,45 @@ void redis_info_add(const RedisInfo *info, char *text, Sample *sample) {
         for (line = text; *line; line = next) {
                 end = strchrnul(line, '\n');
                 next = *end ? end + 1 : end;
-                if (info->slots[slot_of(line)] || info->shows_all)
+                if (info->shows_all || slot_is_used(info, slot_of(line)))
                         info_take_line(info, line, end, &replication, sample);
         }
         sample_add_number(sample, "replication_lag", replication_lag(&replication));
 }
 
-static int info_want(RedisInfo *info, const char *name, bool numbered, bool shown) {
-        InfoField **slot = &info->slots[slot_of(name)], *field;
-
-        for (field = *slot; field; field = field->next)
-                if (string_equal(field->name, name) && field->numbered == numbered)
-                        break;
-        if (!field) {
-                field = calloc(1, sizeof(InfoField));
-                if (!field)
-                        return -ENOMEM;
-                *field = (InfoField){
-                        .name = strdup(name),
-                        .length = strlen(name),
-                        .numbered = numbered,
-                        .next = *slot,
-                };
-                *slot = field;
-                if (!field->name)
-                        return -ENOMEM;
+static InfoField *info_add_field(RedisInfo *info, const char *name, bool numbered) {
+        if (info->n_fields == info->allocated) {
+                size_t allocated = info->allocated ? 2 * info->allocated : 16;
+                InfoField *grown = reallocarray(info->fields, allocated, sizeof(InfoField));
+                if (!grown)
+                        return NULL;
+                info->fields = grown;
+                info->allocated = allocated;
         }
+        info->fields[info->n_fields] = (InfoField){
+                .name = (uint32_t) info->names.length,
+                .length = (uint32_t) strlen(name),
+                .slot = slot_of(name),
+                .numbered = numbered,
+        };
+        text_buffer_add(&info->names, name, strlen(name) + 1);
+        if (info->names.failed)
+                return NULL;
+        info->slots[slot_of(name) / 64] |= UINT64_C(1) << (slot_of(name) % 64);
+        return &info->fields[info->n_fields++];
+}
+
+static int info_want(RedisInfo *info, const char *name, bool numbered, bool shown) {
+        InfoField *field = NULL;
+
+        for (size_t i = 0; !field && i < info->n_fields; i++)
+                if (info->fields[i].numbered == numbered &&
+                    string_equal(field_name(info, &info->fields[i]), name))
+                        field = &info->fields[i];
+        if (!field)
+                field = info_add_field(info, name, numbered);
+        if (!field)
+                return -ENOMEM;
         field->shown = field->shown || shown;
         field->replicates = string_equal(name, "role") || string_after_prefix(name, "slave");
         for (size_t i = 0; i < ELEMENTS(replication_numbers); i++)
@@ -186,16 +223,10 @@ static int info_want_all(RedisInfo *info, char *const *names) {
 }
 
 RedisInfo *redis_info_free(RedisInfo *info) {
-        InfoField *field;
-
         if (!info)
                 return NULL;
-        for (size_t i = 0; i < SLOTS; i++)
-                while ((field = info->slots[i])) {
-                        info->slots[i] = field->next;
-                        free(field->name);
-                        free(field);
-                }
+        free(info->fields);
+        text_buffer_done(&info->names);
         free(info);
         return NULL;
 }
@@ -210,9 +241,6 @@ int redis_info_new(char *const *more, char *const *names, RedisInfo **ret) {
                 return -ENOMEM;
         info->shows_all = string_list_contains(more, "all");
         r = string_list_add_words(&defaults, default_fields);
-        /* Found last of its slot: "slave0" may also be wanted by itself. */
-        if (r >= 0)
-                r = info_want(info, "slave", true, false);
         for (size_t i = 0; i < ELEMENTS(replication_numbers) && r >= 0; i++)
                 r = info_want(info, replication_numbers[i].name, false, false);
         if (r >= 0)
@@ -221,6 +249,9 @@ int redis_info_new(char *const *more, char *const *names, RedisInfo **ret) {
                 r = info_want_all(info, more);
         if (r >= 0)
                 r = info_want_all(info, names);
+        /* The last to be looked at: "slave0" may also be wanted by itself. */
+        if (r >= 0)
+                r = info_want(info, "slave", true, false);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(info);

@@ -308,8 +308,9 @@ void memory_note(Memory *memory, const Check *check, const CheckChanges *changes
         CheckState state;
         StateSlot slot;
 
-        if (!memory_find(memory, check, &slot))
+        if (!check->history)
                 return;
+        slot = state_store_slot_of(memory->store, check->history);
         history_push(check->history, check->checked_realtime_usec, check->last_status,
                      check->settling.status, check->sample.duration_usec);
         if (changes->transition)

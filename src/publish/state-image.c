@@ -283,6 +283,10 @@ StateSlot state_image_global(const StateImage *image, size_t index) {
         return image_record(image, image->globals, index, image->global_size);
 }
 
+size_t state_image_block_size(const StateImage *image) {
+        return aligned(image->block_size);
+}
+
 StateSlot state_image_slot(const StateImage *image, size_t index) {
         StateSlot slot = image_record(image, image->records, index, image->record_size);
 

@@ -115,6 +115,9 @@ int state_image_check_header(const StateLayout *layout, const StateHeader *heade
 int state_image_open(const StateLayout *layout, void *memory, size_t size, StateImage *ret,
                      char **ret_problem);
 
+/* From one slot's block to the next one's. */
+size_t state_image_block_size(const StateImage *image);
+
 /* Index below n_slots (n_globals). */
 StateSlot state_image_slot(const StateImage *image, size_t index);
 StateSlot state_image_global(const StateImage *image, size_t index);

@@ -342,6 +342,13 @@ int state_store_find(const StateStore *store, const char *name, uint64_t identit
         return 0;
 }
 
+StateSlot state_store_slot_of(const StateStore *store, const void *block) {
+        const StateImage *image = &store->image;
+        size_t offset = (size_t) ((const uint8_t *) block - image->memory) - image->blocks;
+
+        return state_image_slot(image, offset / state_image_block_size(image));
+}
+
 int state_store_find_global(const StateStore *store, const char *name, StateSlot *ret_slot) {
         const StateName *found = state_image_find_global(&store->image, name);
 

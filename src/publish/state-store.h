@@ -84,6 +84,8 @@ bool state_store_has_slots(const StateStore *store, const StateSlotName *slots, 
  */
 int state_store_find(const StateStore *store, const char *name, uint64_t identity,
                      StateSlot *ret_slot);
+/* The slot that has this block, for whoever kept it: there is nothing to search for. */
+StateSlot state_store_slot_of(const StateStore *store, const void *block);
 int state_store_find_global(const StateStore *store, const char *name, StateSlot *ret_slot);
 
 /*

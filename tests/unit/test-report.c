@@ -111,15 +111,15 @@ static void test_a_result_is_shown_whole(void **state) {
         (void) state;
         check_set_result(check, STATUS_HEALTHY, 2 * USEC_PER_SEC);
         check->settings.description = strdup("Orders \"main\"");
-        check->run_timer.position = 1; /* due, though in no scheduler */
-        check->run_timer.due_usec = NOW_USEC + 20 * USEC_PER_SEC;
+        check->timer.position = 1; /* due, though in no scheduler */
+        check->timer.due_usec = NOW_USEC + 20 * USEC_PER_SEC;
         sample_add_number(&check->sample, "query_result", 42);
         sample_add_number(&check->sample, "ratio", 0.25);
         sample_add_number(&check->sample, "broken", NAN);
         sample_add_boolean(&check->sample, "connected", true);
         sample_add_string(&check->sample, "role\n", "a\"\\\x01\xff\xc3\xa4");
         json = overall(&view, NULL, true);
-        check->run_timer.position = 0;
+        check->timer.position = 0;
         assert_text(json, "status", "healthy");
         assert_number(json, "uptime", 90);
         shown = checks_item(json, "database");
