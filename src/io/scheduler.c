@@ -10,43 +10,48 @@
 
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
 
+/* With its own copy of the time: with thousands of timers, to look at each is to wait for memory. */
+typedef struct HeapItem {
+        uint64_t due_usec;
+        Timer *timer;
+} HeapItem;
+
 struct Scheduler {
         /* A binary heap, the earliest at 1; index 0 is not used. */
-        Timer **heap;
+        HeapItem *heap;
         size_t n_timers;
         size_t allocated;
         /* The worst lateness of this window and of the one before. */
         uint64_t lag_usec, previous_lag_usec, lag_window_usec;
 };
 
-static void heap_place(Scheduler *scheduler, Timer *timer, size_t position) {
-        scheduler->heap[position] = timer;
-        timer->position = position;
+static void heap_place(Scheduler *scheduler, HeapItem item, size_t position) {
+        scheduler->heap[position] = item;
+        item.timer->position = position;
 }
 
-static void heap_sift(Scheduler *scheduler, Timer *timer, size_t position) {
-        Timer **heap = scheduler->heap;
+static void heap_sift(Scheduler *scheduler, HeapItem item, size_t position) {
+        HeapItem *heap = scheduler->heap;
         size_t child;
 
-        for (; position > 1 && heap[position / 2]->due_usec > timer->due_usec; position /= 2)
+        for (; position > 1 && heap[position / 2].due_usec > item.due_usec; position /= 2)
                 heap_place(scheduler, heap[position / 2], position);
         for (; (child = 2 * position) <= scheduler->n_timers; position = child) {
-                if (child < scheduler->n_timers &&
-                    heap[child + 1]->due_usec < heap[child]->due_usec)
+                if (child < scheduler->n_timers && heap[child + 1].due_usec < heap[child].due_usec)
                         child++;
-                if (heap[child]->due_usec >= timer->due_usec)
+                if (heap[child].due_usec >= item.due_usec)
                         break;
                 heap_place(scheduler, heap[child], position);
         }
-        heap_place(scheduler, timer, position);
+        heap_place(scheduler, item, position);
 }
 
 static void heap_remove(Scheduler *scheduler, Timer *timer) {
         size_t position = timer->position;
-        Timer *last = scheduler->heap[scheduler->n_timers--];
+        HeapItem last = scheduler->heap[scheduler->n_timers--];
 
         timer->position = 0;
-        if (last != timer)
+        if (last.timer != timer)
                 heap_sift(scheduler, last, position);
 }
 
@@ -69,7 +74,7 @@ uint64_t scheduler_wait_usec(const Scheduler *scheduler) {
         if (scheduler->n_timers == 0)
                 return UINT64_MAX;
         now_usec = now_monotonic_usec();
-        due_usec = scheduler->heap[1]->due_usec;
+        due_usec = scheduler->heap[1].due_usec;
         return due_usec > now_usec ? due_usec - now_usec : 0;
 }
 
@@ -83,8 +88,8 @@ static bool scheduler_run_round(Scheduler *scheduler) {
                 return false;
         /* A timer re-armed in its handler is due after now_usec: this ends. */
         now_usec = now_monotonic_usec();
-        while (scheduler->n_timers > 0 && scheduler->heap[1]->due_usec <= now_usec) {
-                timer = scheduler->heap[1];
+        while (scheduler->n_timers > 0 && scheduler->heap[1].due_usec <= now_usec) {
+                timer = scheduler->heap[1].timer;
                 heap_remove(scheduler, timer);
                 scheduler_note_lag(scheduler, now_monotonic_usec() - timer->due_usec, now_usec);
                 timer->on_elapse(timer, timer->userdata);
@@ -131,7 +136,7 @@ static int timer_place(Timer *timer, uint64_t due_usec) {
         if (position == 0) {
                 if (scheduler->n_timers + 2 > scheduler->allocated) {
                         size_t allocated = scheduler->allocated ? 2 * scheduler->allocated : 64;
-                        Timer **heap = reallocarray(scheduler->heap, allocated, sizeof(Timer *));
+                        HeapItem *heap = reallocarray(scheduler->heap, allocated, sizeof(HeapItem));
                         if (!heap)
                                 return -ENOMEM;
                         scheduler->heap = heap;
@@ -140,7 +145,7 @@ static int timer_place(Timer *timer, uint64_t due_usec) {
                 position = ++scheduler->n_timers;
         }
         timer->due_usec = due_usec;
-        heap_sift(scheduler, timer, position);
+        heap_sift(scheduler, (HeapItem){ due_usec, timer }, position);
         return 0;
 }
 
@@ -171,9 +176,9 @@ void timer_disarm(Timer *timer) {
 }
 
 uint64_t scheduler_overdue_usec(const Scheduler *scheduler, uint64_t now_usec) {
-        if (scheduler->n_timers == 0 || scheduler->heap[1]->due_usec >= now_usec)
+        if (scheduler->n_timers == 0 || scheduler->heap[1].due_usec >= now_usec)
                 return 0;
-        return now_usec - scheduler->heap[1]->due_usec;
+        return now_usec - scheduler->heap[1].due_usec;
 }
 
 uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec) {
