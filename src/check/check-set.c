@@ -49,6 +49,20 @@ Check *check_set_find(const CheckSet *set, const char *name) {
         return found ? *found : NULL;
 }
 
+size_t check_set_after(const CheckSet *set, const char *name) {
+        size_t low = 0, high = set->n_items;
+
+        while (name && low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(set->items[middle]->settings.name, name) <= 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 /*
  * No probe goes through an open breaker that was remembered: its old verdict stands. And what
  * waits to be called has nothing to say, perhaps for a day.

@@ -15,6 +15,11 @@ void check_set_done(CheckSet *set);
 int check_set_add(CheckSet *set, Check *check);
 void check_set_sort(CheckSet *set);
 Check *check_set_find(const CheckSet *set, const char *name);
+/*
+ * The index of the first check whose name sorts behind that one (NULL: of the first of all), or
+ * n_items: how a walk in pieces goes on in a set that a reload may have changed meanwhile.
+ */
+size_t check_set_after(const CheckSet *set, const char *name);
 
 /* Whether every check that can run has had a result. */
 bool check_set_is_checked(const CheckSet *set);

@@ -20,6 +20,7 @@
 #define CACHE_SLOTS        64
 #define ETAG_SIZE          64
 #define CACHE_CONTROL_SIZE 48
+#define PIECES_BLOCK_SIZE  ((size_t) 16 * 1024)
 
 /* What one path's answers differ by. */
 enum {
@@ -38,6 +39,7 @@ typedef struct CacheSlot {
         uint64_t until_usec;
         Answer answer;
         char etag[ETAG_SIZE]; /* empty: none */
+        bool in_pieces;       /* and good for one request */
 } CacheSlot;
 
 struct Endpoints {
@@ -47,7 +49,7 @@ struct Endpoints {
         struct MHD_Response *no_such_path;
         Page *page;
         CacheSlot cache[CACHE_SLOTS];
-        CacheSlot uncached; /* the last answer to a request with arguments, or to an order */
+        CacheSlot uncached; /* the last answer that serves one request only */
         ControlHandler on_control;
         void *control_userdata;
 };
@@ -98,18 +100,10 @@ static int response_add_header(struct MHD_Response *response, const char *name, 
         return MHD_add_response_header(response, name, value) == MHD_YES ? 0 : -ENOMEM;
 }
 
-/* Takes text over if mode is MHD_RESPMEM_MUST_FREE, also on failure. */
-static struct MHD_Response *response_new(const char *text, size_t length,
-                                         enum MHD_ResponseMemoryMode mode, const char *content_type,
-                                         const char *cache_control) {
-        struct MHD_Response *response = MHD_create_response_from_buffer(length, (void *) text,
-                                                                        mode);
-
-        if (!response) {
-                if (mode == MHD_RESPMEM_MUST_FREE)
-                        free((void *) text);
-                return NULL;
-        }
+/* Takes the response over. */
+static struct MHD_Response *response_describe(struct MHD_Response *response,
+                                              const char *content_type,
+                                              const char *cache_control) {
         if (response_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) < 0 ||
             response_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control) < 0 ||
             response_add_header(response, "X-Content-Type-Options", "nosniff") < 0) {
@@ -117,6 +111,76 @@ static struct MHD_Response *response_new(const char *text, size_t length,
                 return NULL;
         }
         return response;
+}
+
+/* Takes text over if mode is MHD_RESPMEM_MUST_FREE, also on failure. */
+static struct MHD_Response *response_new(const char *text, size_t length,
+                                         enum MHD_ResponseMemoryMode mode, const char *content_type,
+                                         const char *cache_control) {
+        struct MHD_Response *response = MHD_create_response_from_buffer(length, (void *) text,
+                                                                        mode);
+
+        if (!response && mode == MHD_RESPMEM_MUST_FREE)
+                free((void *) text);
+        return response ? response_describe(response, content_type, cache_control) : NULL;
+}
+
+/* A body in pieces, and what of it libmicrohttpd has not taken yet. */
+typedef struct Pieces {
+        Body body;
+        TextBuffer out;
+        size_t taken;
+        bool ended;
+} Pieces;
+
+static void pieces_free(void *userdata) {
+        Pieces *pieces = userdata;
+
+        body_done(&pieces->body);
+        text_buffer_done(&pieces->out);
+        free(pieces);
+}
+
+static ssize_t pieces_read(void *userdata, uint64_t position, char *buffer, size_t size) {
+        Pieces *pieces = userdata;
+        size_t left;
+        int r;
+
+        (void) position;
+        if (pieces->taken == pieces->out.length) {
+                if (pieces->ended)
+                        return MHD_CONTENT_READER_END_OF_STREAM;
+                pieces->taken = pieces->out.length = 0;
+                r = pieces->body.type->write(pieces->body.body, now_monotonic_usec(), &pieces->out);
+                if (r < 0)
+                        return MHD_CONTENT_READER_END_WITH_ERROR;
+                pieces->ended = r == 0;
+        }
+        left = pieces->out.length - pieces->taken;
+        if (size > left)
+                size = left;
+        memcpy(buffer, pieces->out.text + pieces->taken, size);
+        pieces->taken += size;
+        return (ssize_t) size;
+}
+
+/* Takes the body over, also on failure. Such a response serves one request. */
+static struct MHD_Response *response_new_in_pieces(Body *body, const char *content_type,
+                                                   const char *cache_control) {
+        struct MHD_Response *response = NULL;
+        Pieces *pieces = calloc(1, sizeof(Pieces));
+
+        if (!pieces) {
+                body_done(body);
+                return NULL;
+        }
+        pieces->body = *body;
+        *body = (Body){};
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECES_BLOCK_SIZE,
+                                                     pieces_read, pieces, pieces_free);
+        if (!response)
+                pieces_free(pieces);
+        return response ? response_describe(response, content_type, cache_control) : NULL;
 }
 
 static void response_free(struct MHD_Response *response) {
@@ -248,19 +312,25 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         bool details = variant & VARIANT_DETAILS;
         Rendering rendering = { .statuses = HASH_START };
         char cache_control[CACHE_CONTROL_SIZE];
+        const char *media_type;
         int r;
 
         r = route->render(view, asked, details, now_usec, &rendering);
         if (r < 0)
                 return r;
+        media_type = rendering.media_type ? rendering.media_type : JSON_MEDIA_TYPE;
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
                              now_usec);
         slot->answer.status = asked->always_ok ? MHD_HTTP_OK : rendering.status;
         slot->answer.endpoint = route->path;
-        slot->answer.response = response_new(
-                        rendering.text, rendering.length, MHD_RESPMEM_MUST_FREE,
-                        rendering.media_type ? rendering.media_type : JSON_MEDIA_TYPE,
-                        cache_control);
+        slot->in_pieces = rendering.body.type;
+        slot->answer.response =
+                        slot->in_pieces
+                                        ? response_new_in_pieces(&rendering.body, media_type,
+                                                                 cache_control)
+                                        : response_new(rendering.text, rendering.length,
+                                                       MHD_RESPMEM_MUST_FREE, media_type,
+                                                       cache_control);
         slot->path = strdup(path);
         if (!slot->answer.response || !slot->path)
                 return -ENOMEM;
@@ -269,7 +339,8 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
                 if (r < 0)
                         return r;
         }
-        if (!route->volatile_state) {
+        /* What is made while it is sent is of no one state. */
+        if (!route->volatile_state && !slot->in_pieces) {
                 (void) snprintf(slot->etag, sizeof(slot->etag),
                                 "W/\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "%s%s\"", view->instance,
                                 view->generation, (uint32_t) rendering.statuses, details ? "d" : "",
@@ -409,6 +480,8 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                                                                            : REFUSAL_NO_SUCH_CHECK);
                 return r == -EACCES ? endpoints_refuse(endpoints, REFUSAL_DETAILS) : (Answer){};
         }
+        if (fresh.in_pieces)
+                slot = &endpoints->uncached;
         cache_slot_done(slot);
         *slot = fresh;
         return cache_slot_answer(slot, connection);

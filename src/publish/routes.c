@@ -76,6 +76,7 @@ static int render_group(const HealthView *view, const Asked *asked, bool details
         _cleanup_free_ Check **items = NULL;
         const char *name = asked->name;
         HealthView shown;
+        Status status;
         int r;
 
         if (name && !check_set_has_group(&view->checks, name))
@@ -83,7 +84,8 @@ static int render_group(const HealthView *view, const Asked *asked, bool details
         r = view_for(view, asked, &shown, &items);
         if (r < 0)
                 return r;
-        ret->status = status_to_http(check_set_status(&shown.checks, name, now_usec));
+        status = check_set_status(&shown.checks, name, now_usec);
+        ret->status = status_to_http(status);
         rendering_note_group(ret, &shown, name, now_usec);
         if (asked->ietf) {
                 ret->media_type = HEALTH_IETF_MEDIA_TYPE;
@@ -91,6 +93,16 @@ static int render_group(const HealthView *view, const Asked *asked, bool details
                                            details && shown.checks.n_items <= IETF_DETAILED_MAX,
                                            now_usec, &ret->text, &ret->length);
         }
+        if (shown.checks.n_items > BODY_WHOLE_CHECKS)
+                return health_json_body_new(view,
+                                            &(HealthJsonOptions){
+                                                            .group = name,
+                                                            .status = status,
+                                                            .details = details,
+                                                            .recent = asked->recent,
+                                                            .exclude_quiet = asked->exclude_quiet,
+                                            },
+                                            &ret->body);
         return health_json_overall(&shown, name, details, now_usec, &ret->text, &ret->length);
 }
 
@@ -175,6 +187,8 @@ static int render_metrics(const HealthView *view, const Asked *asked, bool detai
 
         ret->status = MHD_HTTP_OK;
         ret->media_type = metrics_media_types[dialect];
+        if (view->checks.n_items > BODY_WHOLE_CHECKS)
+                return metrics_body_new(view, dialect, details, &ret->body);
         return metrics_render(view, dialect, details, now_usec, &ret->text, &ret->length);
 }
 

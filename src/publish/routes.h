@@ -13,8 +13,9 @@
 /* A body and what the headers are made from. */
 typedef struct Rendering {
         unsigned status;
-        char *text;
+        char *text; /* NULL: it comes in pieces */
         size_t length;
+        Body body;
         const char *media_type; /* NULL: JSON */
         uint64_t statuses;      /* hash of what time alone changes: statuses, silences, windows */
         uint64_t next_usec;     /* the first run that is due among the checks shown; 0: none */

@@ -2,6 +2,9 @@
 
 #include "report/health-json.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/cleanup.h"
 #include "base/json-writer.h"
 #include "base/time-util.h"
@@ -215,6 +218,76 @@ int health_json_overall(const HealthView *view, const char *group, bool details,
                         add_check(&json, view, view->checks.items[i], details, now_usec);
         end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
+}
+
+typedef struct HealthJsonBody {
+        const HealthView *view;
+        HealthJsonOptions options;
+        char *group;
+        JsonWriter json;
+        bool begun;
+        char *after; /* the last check that was looked at; NULL: none yet */
+} HealthJsonBody;
+
+static void health_json_body_free(void *userdata) {
+        HealthJsonBody *body = userdata;
+
+        free(body->group);
+        free(body->after);
+        json_writer_done(&body->json);
+        free(body);
+}
+
+/* Returns 1 if there is more, 0 if that was the last one, or -ENOMEM. */
+static int health_json_body_add_checks(HealthJsonBody *body, uint64_t now_usec) {
+        const HealthJsonOptions *options = &body->options;
+        const CheckSet *checks = &body->view->checks;
+        size_t i = check_set_after(checks, body->after), end = i + BODY_PIECE_CHECKS;
+        uint64_t realtime_usec = now_realtime_usec();
+        HealthView view = *body->view;
+
+        view.recent = options->recent;
+        if (end > checks->n_items)
+                end = checks->n_items;
+        for (; i < end; i++)
+                if (check_in_group(checks->items[i], body->group) &&
+                    !(options->exclude_quiet &&
+                      health_is_quiet(&view, checks->items[i], realtime_usec, NULL)))
+                        add_check(&body->json, &view, checks->items[i], options->details, now_usec);
+        if (end == checks->n_items)
+                return 0;
+        return string_replace(&body->after, checks->items[end - 1]->settings.name) < 0 ? -ENOMEM
+                                                                                       : 1;
+}
+
+static int health_json_body_write(void *userdata, uint64_t now_usec, TextBuffer *out) {
+        HealthJsonBody *body = userdata;
+        int r;
+
+        body->json.out = *out;
+        if (!body->begun)
+                begin_host(&body->json, body->view, body->options.status, now_usec);
+        body->begun = true;
+        r = health_json_body_add_checks(body, now_usec);
+        if (r == 0)
+                end_host(&body->json);
+        *out = body->json.out;
+        body->json.out = (TextBuffer){};
+        return out->failed ? -ENOMEM : r;
+}
+
+int health_json_body_new(const HealthView *view, const HealthJsonOptions *options, Body *ret) {
+        static const BodyType type = { health_json_body_write, health_json_body_free };
+        HealthJsonBody *body = calloc(1, sizeof(HealthJsonBody));
+
+        if (!body || string_replace(&body->group, options->group) < 0) {
+                free(body);
+                return -ENOMEM;
+        }
+        body->view = view;
+        body->options = *options;
+        *ret = (Body){ &type, body };
+        return 0;
 }
 
 int health_json_check(const HealthView *view, const Check *check, bool details, uint64_t now_usec,

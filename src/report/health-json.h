@@ -9,6 +9,7 @@
 
 #include "check/check-set.h"
 #include "check/silence.h"
+#include "report/body.h"
 
 /* What there is to render, owned by the manager; its address stays the same over reloads. */
 typedef struct Alerts Alerts;
@@ -32,6 +33,16 @@ typedef struct HealthView {
  */
 int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
                         char **ret_text, size_t *ret_length);
+/*
+ * All checks in pieces, but for those that nobody is to be told of if quiet ones are left out;
+ * status: what stands on top. The view must stay where it is. Returns 0 or -ENOMEM.
+ */
+typedef struct HealthJsonOptions {
+        const char *group; /* copied */
+        Status status;
+        bool details, recent, exclude_quiet;
+} HealthJsonOptions;
+int health_json_body_new(const HealthView *view, const HealthJsonOptions *options, Body *ret);
 int health_json_check(const HealthView *view, const Check *check, bool details, uint64_t now_usec,
                       char **ret_text, size_t *ret_length);
 int health_json_live(char **ret_text, size_t *ret_length);

@@ -117,10 +117,9 @@ void metrics_add_durations(MetricsWriter *writer, const MetricLabel *labels,
         add_sample(writer, "_count", labels, NULL, (double) count);
 }
 
-int metrics_writer_finish(MetricsWriter *writer, char **ret_text, size_t *ret_length) {
+void metrics_end(MetricsWriter *writer) {
         if (writer->dialect == METRICS_OPENMETRICS)
                 text_buffer_add_string(&writer->out, "# EOF\n");
-        return text_buffer_finish(&writer->out, ret_text, ret_length);
 }
 
 void metrics_writer_done(MetricsWriter *writer) {

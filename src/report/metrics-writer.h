@@ -53,6 +53,6 @@ void metrics_begin_family(MetricsWriter *writer, const MetricFamily *family);
 void metrics_add(MetricsWriter *writer, const MetricLabel *labels, double value);
 void metrics_add_durations(MetricsWriter *writer, const MetricLabel *labels,
                            const Durations *durations);
-/* Hands over the text; the writer is empty afterwards. Returns 0 or -ENOMEM. */
-int metrics_writer_finish(MetricsWriter *writer, char **ret_text, size_t *ret_length);
+/* After the last family. */
+void metrics_end(MetricsWriter *writer);
 void metrics_writer_done(MetricsWriter *writer);

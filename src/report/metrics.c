@@ -2,6 +2,9 @@
 
 #include "report/metrics.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/dependencies.h"
@@ -273,23 +276,97 @@ static const Metric metrics[] = {
           .add = add_journal_dropped },
 };
 
-static void add_metric(MetricsWriter *writer, const Metric *metric, const Scene *scene) {
-        const CheckSet *checks = &scene->view->checks;
+/* All samples of a family stand together, so it goes over all checks before the next one begins. */
+typedef struct MetricsBody {
+        const HealthView *view;
+        MetricsWriter writer;
+        bool details;
+        size_t metric; /* the family under way */
+        bool begun;    /* its head is written */
+        char *after;   /* the last check in it; NULL: none yet */
+} MetricsBody;
 
-        metrics_begin_family(writer, &metric->family);
-        if (metric->add)
-                metric->add(writer, scene);
-        for (size_t i = 0; metric->add_check && i < checks->n_items; i++)
-                metric->add_check(writer, scene, checks->items[i]);
+static void metrics_body_free(void *userdata) {
+        MetricsBody *body = userdata;
+
+        free(body->after);
+        metrics_writer_done(&body->writer);
+        free(body);
+}
+
+/* Returns 1 if the family has more, 0 if it is complete, or -ENOMEM. */
+static int metrics_body_add_checks(MetricsBody *body, const Metric *metric, const Scene *scene) {
+        const CheckSet *checks = &scene->view->checks;
+        size_t i = check_set_after(checks, body->after), end = i + BODY_PIECE_CHECKS;
+
+        if (end > checks->n_items)
+                end = checks->n_items;
+        for (; i < end; i++)
+                metric->add_check(&body->writer, scene, checks->items[i]);
+        if (end == checks->n_items)
+                return 0;
+        return string_replace(&body->after, checks->items[end - 1]->settings.name) < 0 ? -ENOMEM
+                                                                                       : 1;
+}
+
+static int metrics_body_add(MetricsBody *body, const Metric *metric, const Scene *scene) {
+        if (metric->is_detail && !body->details)
+                return 0;
+        if (!body->begun) {
+                metrics_begin_family(&body->writer, &metric->family);
+                if (metric->add)
+                        metric->add(&body->writer, scene);
+                body->begun = true;
+        }
+        return metric->add_check ? metrics_body_add_checks(body, metric, scene) : 0;
+}
+
+static int metrics_body_write(void *userdata, uint64_t now_usec, TextBuffer *out) {
+        MetricsBody *body = userdata;
+        const Scene scene = { body->view, now_usec, now_realtime_usec() };
+        int r;
+
+        body->writer.out = *out;
+        r = metrics_body_add(body, &metrics[body->metric], &scene);
+        if (r == 0) {
+                body->begun = false;
+                free(TAKE_PTR(body->after));
+                body->metric++;
+                r = body->metric < ELEMENTS(metrics);
+                if (r == 0)
+                        metrics_end(&body->writer);
+        }
+        *out = body->writer.out;
+        body->writer.out = (TextBuffer){};
+        return out->failed ? -ENOMEM : r;
+}
+
+int metrics_body_new(const HealthView *view, MetricsDialect dialect, bool details, Body *ret) {
+        static const BodyType type = { metrics_body_write, metrics_body_free };
+        MetricsBody *body = calloc(1, sizeof(MetricsBody));
+
+        if (!body)
+                return -ENOMEM;
+        *body = (MetricsBody){
+                .view = view,
+                .writer = { .dialect = dialect },
+                .details = details,
+        };
+        *ret = (Body){ &type, body };
+        return 0;
 }
 
 int metrics_render(const HealthView *view, MetricsDialect dialect, bool details, uint64_t now_usec,
                    char **ret_text, size_t *ret_length) {
-        _cleanup_(metrics_writer_done) MetricsWriter writer = { .dialect = dialect };
-        Scene scene = { view, now_usec, now_realtime_usec() };
+        _cleanup_(text_buffer_done) TextBuffer out = {};
+        _cleanup_(body_done) Body body = {};
+        int r;
 
-        for (size_t i = 0; i < ELEMENTS(metrics); i++)
-                if (details || !metrics[i].is_detail)
-                        add_metric(&writer, &metrics[i], &scene);
-        return metrics_writer_finish(&writer, ret_text, ret_length);
+        r = metrics_body_new(view, dialect, details, &body);
+        if (r < 0)
+                return r;
+        do
+                r = body.type->write(body.body, now_usec, &out);
+        while (r > 0);
+        return r < 0 ? r : text_buffer_finish(&out, ret_text, ret_length);
 }

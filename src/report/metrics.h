@@ -3,6 +3,7 @@
 
 /* The current state as metrics for Prometheus. Only reads. */
 
+#include "report/body.h"
 #include "report/health-json.h"
 #include "report/metrics-writer.h"
 
@@ -12,3 +13,6 @@
  */
 int metrics_render(const HealthView *view, MetricsDialect dialect, bool details, uint64_t now_usec,
                    char **ret_text, size_t *ret_length);
+
+/* The same in pieces. The view must stay where it is. Returns 0 or -ENOMEM. */
+int metrics_body_new(const HealthView *view, MetricsDialect dialect, bool details, Body *ret);

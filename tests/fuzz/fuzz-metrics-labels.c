@@ -110,7 +110,8 @@ static void write_and_read(MetricsDialect dialect, const char *first, const char
 
         metrics_begin_family(&writer, &family);
         metrics_add(&writer, labels, expected->value);
-        if (metrics_writer_finish(&writer, &text, &length) < 0)
+        metrics_end(&writer);
+        if (text_buffer_finish(&writer.out, &text, &length) < 0)
                 abort();
         expected->n_samples = 0;
         exposition_begin(&exposition, &handler, expected);

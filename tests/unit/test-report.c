@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,6 +317,106 @@ static void test_no_checks_is_healthy(void **state) {
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "checks")), 0);
 }
 
+/* The whole text, but for what remove() does to the view after the first piece. */
+static char *read_in_pieces(Body *body, HealthView *view, void (*remove)(HealthView *view),
+                            size_t *ret_pieces) {
+        _cleanup_(text_buffer_done) TextBuffer out = {};
+        char *text;
+        int r;
+
+        *ret_pieces = 0;
+        do {
+                r = body->type->write(body->body, NOW_USEC, &out);
+                assert_true(r >= 0);
+                if (++*ret_pieces == 1 && remove)
+                        remove(view);
+        } while (r > 0);
+        body_done(body);
+        assert_int_equal(text_buffer_finish(&out, &text, NULL), 0);
+        return text;
+}
+
+static void view_add_many(HealthView *view, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                char name[32];
+
+                (void) snprintf(name, sizeof(name), "check-%03zu", i);
+                check_set_result(view_add_check(view, name, true, i % 2 ? "odd" : "even"),
+                                 STATUS_HEALTHY, 0);
+        }
+}
+
+/* The last check of the first piece is gone, the next one too, and there is one between them. */
+static void reload(HealthView *view) {
+        size_t last = BODY_PIECE_CHECKS - 1, n = view->checks.n_items;
+
+        check_free(view->checks.items[last]);
+        check_free(view->checks.items[last + 1]);
+        view->checks.items[last] = view->checks.items[n - 1];
+        view->checks.items[last + 1] = view->checks.items[n - 2];
+        view->checks.n_items = n - 2;
+        check_set_sort(&view->checks);
+        check_set_result(view_add_check(view, "check-031a", true, ""), STATUS_HEALTHY, 0);
+}
+
+static void test_a_body_in_pieces(void **state) {
+        _cleanup_(view_done) HealthView view = {};
+        _cleanup_free_ char *whole = NULL, *pieces = NULL;
+        _cleanup_(cJSON_Deletep) cJSON *a = NULL, *b = NULL;
+        const HealthJsonOptions options = { .group = "odd", .status = STATUS_HEALTHY };
+        size_t n_pieces, length;
+        Body body;
+
+        (void) state;
+        view_add_many(&view, 100);
+        assert_int_equal(health_json_overall(&view, "odd", false, NOW_USEC, &whole, &length), 0);
+        assert_int_equal(health_json_body_new(&view, &options, &body), 0);
+        pieces = read_in_pieces(&body, &view, NULL, &n_pieces);
+        assert_int_equal(n_pieces, (100 + BODY_PIECE_CHECKS - 1) / BODY_PIECE_CHECKS);
+        a = cJSON_Parse(whole);
+        b = cJSON_Parse(pieces);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(a, "checks")), 50);
+        assert_true(cJSON_Compare(cJSON_GetObjectItem(a, "checks"), cJSON_GetObjectItem(b, "checks"),
+                                  true));
+}
+
+static void test_a_reload_between_two_pieces(void **state) {
+        _cleanup_(view_done) HealthView view = {};
+        _cleanup_(cJSON_Deletep) cJSON *json = NULL;
+        const HealthJsonOptions options = { .status = STATUS_HEALTHY, .details = true };
+        _cleanup_free_ char *text = NULL;
+        const cJSON *checks;
+        size_t n_pieces;
+        Body body;
+
+        (void) state;
+        view_add_many(&view, 100);
+        assert_int_equal(health_json_body_new(&view, &options, &body), 0);
+        text = read_in_pieces(&body, &view, reload, &n_pieces);
+        json = cJSON_Parse(text);
+        checks = cJSON_GetObjectItem(json, "checks");
+        assert_int_equal(cJSON_GetArraySize(checks), 100);
+        assert_non_null(cJSON_GetObjectItem(checks, "check-031"));
+        assert_non_null(cJSON_GetObjectItem(checks, "check-031a"));
+        assert_null(cJSON_GetObjectItem(checks, "check-032"));
+        assert_non_null(cJSON_GetObjectItem(checks, "check-033"));
+        assert_non_null(cJSON_GetObjectItem(checks, "check-099"));
+}
+
+/* Given up by its reader before its end. */
+static void test_a_body_that_nobody_reads(void **state) {
+        _cleanup_(view_done) HealthView view = {};
+        _cleanup_(text_buffer_done) TextBuffer out = {};
+        const HealthJsonOptions options = { .status = STATUS_HEALTHY };
+        Body body;
+
+        (void) state;
+        view_add_many(&view, 100);
+        assert_int_equal(health_json_body_new(&view, &options, &body), 0);
+        assert_int_equal(body.type->write(body.body, NOW_USEC, &out), 1);
+        body_done(&body);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_result_is_shown_whole),
@@ -328,6 +429,9 @@ int main(void) {
                 cmocka_unit_test(test_ready_names_what_is_not),
                 cmocka_unit_test(test_live),
                 cmocka_unit_test(test_no_checks_is_healthy),
+                cmocka_unit_test(test_a_body_in_pieces),
+                cmocka_unit_test(test_a_reload_between_two_pieces),
+                cmocka_unit_test(test_a_body_that_nobody_reads),
         };
 
         return cmocka_run_group_tests_name("report", tests, NULL, NULL);
