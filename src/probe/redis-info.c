@@ -20,17 +20,17 @@ static const char default_fields[] =
 typedef struct InfoField {
         uint32_t name; /* offset into names */
         uint32_t length;
-        uint8_t slot;
         bool numbered;   /* any number follows the name */
         bool shown;      /* becomes a detail */
         bool replicates; /* is for replication_take() */
 } InfoField;
 
-/* In one piece, and small: with thousands of checks it is hardly ever in a cache. */
+/* In few pieces, and small: with thousands of checks it is hardly ever in a cache. */
 struct RedisInfo {
         uint64_t slots[SLOTS / 64]; /* a bit is set where a field has this slot */
-        InfoField *fields;
-        size_t n_fields, allocated;
+        InfoField *fields;          /* ordered by their slots */
+        uint8_t *field_slots;
+        size_t n_fields;
         TextBuffer names;
         bool shows_all;
 };
@@ -127,15 +127,17 @@ static void sample_add_field(Sample *sample, const char *name, char *value) {
 static const InfoField *info_find(const RedisInfo *info, char *line, const char *end,
                                   char **ret_value) {
         uint8_t slot = slot_of(line);
+        const uint8_t *first = slot_is_used(info, slot)
+                                               ? memchr(info->field_slots, slot, info->n_fields)
+                                               : NULL;
 
-        if (!slot_is_used(info, slot))
+        if (!first)
                 return NULL;
-        for (size_t i = 0; i < info->n_fields; i++) {
-                const InfoField *field = &info->fields[i];
-
-                *ret_value = field->slot == slot ? field_match(info, field, line, end) : NULL;
+        for (size_t i = (size_t) (first - info->field_slots);
+             i < info->n_fields && info->field_slots[i] == slot; i++) {
+                *ret_value = field_match(info, &info->fields[i], line, end);
                 if (*ret_value)
-                        return field;
+                        return &info->fields[i];
         }
         return NULL;
 }
@@ -173,26 +175,33 @@ void redis_info_add(const RedisInfo *info, char *text, Sample *sample) {
         sample_add_number(sample, "replication_lag", replication_lag(&replication));
 }
 
+/* Behind those of the same slot. */
 static InfoField *info_add_field(RedisInfo *info, const char *name, bool numbered) {
-        if (info->n_fields == info->allocated) {
-                size_t allocated = info->allocated ? 2 * info->allocated : 16;
-                InfoField *grown = reallocarray(info->fields, allocated, sizeof(InfoField));
-                if (!grown)
-                        return NULL;
-                info->fields = grown;
-                info->allocated = allocated;
+        InfoField *fields = reallocarray(info->fields, info->n_fields + 1, sizeof(InfoField));
+        uint8_t slot = slot_of(name), *slots = NULL;
+        size_t i = info->n_fields;
+
+        if (fields) {
+                info->fields = fields;
+                slots = realloc(info->field_slots, info->n_fields + 1);
         }
-        info->fields[info->n_fields] = (InfoField){
+        if (!slots)
+                return NULL;
+        info->field_slots = slots;
+        for (; i > 0 && slots[i - 1] > slot; i--) {
+                slots[i] = slots[i - 1];
+                fields[i] = fields[i - 1];
+        }
+        slots[i] = slot;
+        fields[i] = (InfoField){
                 .name = (uint32_t) info->names.length,
                 .length = (uint32_t) strlen(name),
-                .slot = slot_of(name),
                 .numbered = numbered,
         };
+        info->n_fields++;
         text_buffer_add(&info->names, name, strlen(name) + 1);
-        if (info->names.failed)
-                return NULL;
-        info->slots[slot_of(name) / 64] |= UINT64_C(1) << (slot_of(name) % 64);
-        return &info->fields[info->n_fields++];
+        info->slots[slot / 64] |= UINT64_C(1) << (slot % 64);
+        return info->names.failed ? NULL : &fields[i];
 }
 
 static int info_want(RedisInfo *info, const char *name, bool numbered, bool shown) {
@@ -226,6 +235,7 @@ RedisInfo *redis_info_free(RedisInfo *info) {
         if (!info)
                 return NULL;
         free(info->fields);
+        free(info->field_slots);
         text_buffer_done(&info->names);
         free(info);
         return NULL;
