@@ -2,7 +2,6 @@
 
 #include "base/json-writer.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,14 +109,14 @@ void json_add_number(JsonWriter *writer, const char *name, double value) {
         json_add_name(writer, name);
         /* Counters and sizes stay whole: every integer that a double holds exactly. */
         if (value == trunc(value) && fabs(value) < 9007199254740992.0)
-                text_buffer_printf(&writer->out, "%" PRId64, (int64_t) value);
+                text_buffer_add_whole(&writer->out, value);
         else
                 text_buffer_printf(&writer->out, "%.10g", value);
 }
 
 void json_add_unsigned(JsonWriter *writer, const char *name, uint64_t value) {
         json_add_name(writer, name);
-        text_buffer_printf(&writer->out, "%" PRIu64, value);
+        text_buffer_add_unsigned(&writer->out, value, 0);
 }
 
 void json_add_boolean(JsonWriter *writer, const char *name, bool value) {
@@ -127,8 +126,9 @@ void json_add_boolean(JsonWriter *writer, const char *name, bool value) {
 
 void json_add_seconds(JsonWriter *writer, const char *name, uint64_t usec) {
         json_add_name(writer, name);
-        text_buffer_printf(&writer->out, "%" PRIu64 ".%06" PRIu64, usec / USEC_PER_SEC,
-                           usec % USEC_PER_SEC);
+        text_buffer_add_unsigned(&writer->out, usec / USEC_PER_SEC, 0);
+        text_buffer_add(&writer->out, ".", 1);
+        text_buffer_add_unsigned(&writer->out, usec % USEC_PER_SEC, 6);
 }
 
 int json_writer_finish(JsonWriter *writer, char **ret_text, size_t *ret_length) {

@@ -375,19 +375,44 @@ void text_buffer_add_string(TextBuffer *buffer, const char *text) {
         text_buffer_add(buffer, text, strlen(text));
 }
 
+void text_buffer_add_unsigned(TextBuffer *buffer, uint64_t value, unsigned width) {
+        char digits[20], *p = digits + sizeof(digits);
+
+        do {
+                *--p = (char) ('0' + value % 10);
+                value /= 10;
+        } while (value > 0 || (width > 0 && p > digits + sizeof(digits) - width));
+        text_buffer_add(buffer, p, (size_t) (digits + sizeof(digits) - p));
+}
+
+void text_buffer_add_whole(TextBuffer *buffer, double value) {
+        if (value < 0)
+                text_buffer_add(buffer, "-", 1);
+        text_buffer_add_unsigned(buffer, (uint64_t) fabs(value), 0);
+}
+
+/* Into the room there is: most of the time that is enough, and nothing is formatted twice. */
 void text_buffer_printf(TextBuffer *buffer, const char *format, ...) {
         va_list arguments;
+        size_t room;
         int length;
 
-        va_start(arguments, format);
-        length = vsnprintf(NULL, 0, format, arguments);
-        va_end(arguments);
-        if (length < 0 || !text_buffer_reserve(buffer, (size_t) length))
+        if (!text_buffer_reserve(buffer, 0))
                 return;
+        room = buffer->allocated - buffer->length;
         va_start(arguments, format);
-        vsnprintf(buffer->text + buffer->length, (size_t) length + 1, format, arguments);
+        length = vsnprintf(buffer->text + buffer->length, room, format, arguments);
         va_end(arguments);
-        buffer->length += (size_t) length;
+        if (length >= 0 && (size_t) length >= room &&
+            text_buffer_reserve(buffer, (size_t) length)) {
+                va_start(arguments, format);
+                length = vsnprintf(buffer->text + buffer->length, (size_t) length + 1, format,
+                                   arguments);
+                va_end(arguments);
+        }
+        if (length > 0 && !buffer->failed)
+                buffer->length += (size_t) length;
+        buffer->text[buffer->length] = '\0';
 }
 
 int text_buffer_finish(TextBuffer *buffer, char **ret_text, size_t *ret_length) {

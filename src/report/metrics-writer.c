@@ -2,7 +2,6 @@
 
 #include "report/metrics-writer.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -38,13 +37,28 @@ void metrics_begin_family(MetricsWriter *writer, const MetricFamily *family) {
                 text_buffer_printf(&writer->out, "# UNIT %s %s\n", family->name, family->unit);
 }
 
+/* How much at the beginning is ASCII and stands for itself. */
+static size_t plain_length(const char *value) {
+        size_t length = 0;
+
+        while (value[length] && (unsigned char) value[length] < 0x80 && value[length] != '\\' &&
+               value[length] != '"' && value[length] != '\n')
+                length++;
+        return length;
+}
+
 static void add_escaped(TextBuffer *out, const char *value) {
         static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
         while (*value) {
-                /* An end of the text within a sequence is no continuation byte: never read past. */
-                size_t length = utf8_sequence_length(value, 4);
+                size_t plain = plain_length(value), length;
 
+                text_buffer_add(out, value, plain);
+                value += plain;
+                if (!*value)
+                        return;
+                /* An end of the text within a sequence is no continuation byte: never read past. */
+                length = utf8_sequence_length(value, 4);
                 if (length == 0)
                         text_buffer_add_string(out, replacement);
                 else if (*value == '\\' || *value == '"')
@@ -61,12 +75,17 @@ static void add_labels(TextBuffer *out, const MetricLabel *labels, const char *b
         const char *separator = "{";
 
         for (; labels->name; labels++, separator = ",") {
-                text_buffer_printf(out, "%s%s=\"", separator, labels->name);
+                text_buffer_add(out, separator, 1);
+                text_buffer_add_string(out, labels->name);
+                text_buffer_add(out, "=\"", 2);
                 add_escaped(out, labels->value);
                 text_buffer_add(out, "\"", 1);
         }
         if (bound) {
-                text_buffer_printf(out, "%sle=\"%s\"", separator, bound);
+                text_buffer_add(out, separator, 1);
+                text_buffer_add(out, "le=\"", 4);
+                text_buffer_add_string(out, bound);
+                text_buffer_add(out, "\"", 1);
                 separator = ",";
         }
         if (*separator == ',')
@@ -78,9 +97,11 @@ static void add_value(TextBuffer *out, double value) {
                 text_buffer_add_string(out, " NaN\n");
         else if (isinf(value))
                 text_buffer_add_string(out, value > 0 ? " +Inf\n" : " -Inf\n");
-        else if (value == trunc(value) && fabs(value) < 9007199254740992.0)
-                text_buffer_printf(out, " %" PRId64 "\n", (int64_t) value);
-        else
+        else if (value == trunc(value) && fabs(value) < 9007199254740992.0) {
+                text_buffer_add(out, " ", 1);
+                text_buffer_add_whole(out, value);
+                text_buffer_add(out, "\n", 1);
+        } else
                 text_buffer_printf(out, " %.15g\n", value);
 }
 
@@ -96,19 +117,25 @@ void metrics_add(MetricsWriter *writer, const MetricLabel *labels, double value)
         add_sample(writer, types[writer->family->type].ending, labels, NULL, value);
 }
 
-void metrics_add_durations(MetricsWriter *writer, const MetricLabel *labels,
-                           const Durations *durations) {
-        uint64_t count = 0;
-        char bound[32];
-
+static void write_bounds(MetricsWriter *writer) {
         for (size_t i = 0; i < DURATION_BOUNDS; i++) {
                 double seconds = (double) duration_bounds_usec[i] / (double) USEC_PER_SEC;
 
-                count += durations->counts[i];
                 /* A bound is a float to OpenMetrics, and its text is compared. */
-                (void) snprintf(bound, sizeof(bound), seconds == trunc(seconds) ? "%.1f" : "%g",
-                                seconds);
-                add_sample(writer, "_bucket", labels, bound, (double) count);
+                (void) snprintf(writer->bounds[i], sizeof(writer->bounds[i]),
+                                seconds == trunc(seconds) ? "%.1f" : "%g", seconds);
+        }
+}
+
+void metrics_add_durations(MetricsWriter *writer, const MetricLabel *labels,
+                           const Durations *durations) {
+        uint64_t count = 0;
+
+        if (!*writer->bounds[0])
+                write_bounds(writer);
+        for (size_t i = 0; i < DURATION_BOUNDS; i++) {
+                count += durations->counts[i];
+                add_sample(writer, "_bucket", labels, writer->bounds[i], (double) count);
         }
         count += durations->counts[DURATION_BOUNDS];
         add_sample(writer, "_bucket", labels, "+Inf", (double) count);

@@ -45,6 +45,7 @@ typedef struct MetricsWriter {
         MetricsDialect dialect;
         TextBuffer out;
         const MetricFamily *family;
+        char bounds[DURATION_BOUNDS][16]; /* of the buckets, written once */
 } MetricsWriter;
 
 /* Begins a family; the samples that follow are its own. */

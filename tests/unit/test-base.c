@@ -385,6 +385,31 @@ static void test_text_buffer(void **state) {
         assert_string_equal(empty, "");
 }
 
+static void test_text_buffer_numbers(void **state) {
+        _cleanup_(text_buffer_done) TextBuffer buffer = {};
+        _cleanup_free_ char *longer = calloc(1, 5001), *text = NULL;
+
+        (void) state;
+        text_buffer_add_unsigned(&buffer, 0, 0);
+        text_buffer_add_string(&buffer, " ");
+        text_buffer_add_unsigned(&buffer, UINT64_MAX, 20);
+        text_buffer_add_string(&buffer, " ");
+        text_buffer_add_unsigned(&buffer, 42, 6);
+        text_buffer_add_string(&buffer, " ");
+        text_buffer_add_unsigned(&buffer, 1234567, 6);
+        text_buffer_add_string(&buffer, " ");
+        text_buffer_add_whole(&buffer, -9007199254740991.0);
+        text_buffer_add_string(&buffer, " ");
+        text_buffer_add_whole(&buffer, -0.0);
+        /* Longer than the room there is. */
+        memset(longer, 'x', 5000);
+        text_buffer_printf(&buffer, " %s", longer);
+        assert_int_equal(text_buffer_finish(&buffer, &text, NULL), 0);
+        assert_int_equal(strlen(text), 5058);
+        text[58] = '\0';
+        assert_string_equal(text, "0 18446744073709551615 000042 1234567 -9007199254740991 0 ");
+}
+
 static void test_text_buffer_is_sticky(void **state) {
         TextBuffer buffer = { .failed = true };
         char *text = NULL;
@@ -520,6 +545,7 @@ int main(void) {
                 cmocka_unit_test(test_string_list),
                 cmocka_unit_test(test_text_buffer),
                 cmocka_unit_test(test_text_buffer_is_sticky),
+                cmocka_unit_test(test_text_buffer_numbers),
                 cmocka_unit_test(test_json_writer),
                 cmocka_unit_test(test_json_numbers),
                 cmocka_unit_test(test_json_strings),
