@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/time-util.h"
@@ -14,7 +15,9 @@ const Check *alert_slot_check(const HealthView *view, const AlertSlot *slot) {
 
         if (check && alert_hash(check->settings.name) == slot->check)
                 return check;
-        /* Its name is longer than what a slot holds. */
+        /* Its name may be longer than what a slot holds. */
+        if (strlen(slot->name) < ALERT_NAME_SIZE - 1)
+                return NULL;
         for (size_t i = 0; i < view->checks.n_items; i++)
                 if (alert_hash(view->checks.items[i]->settings.name) == slot->check)
                         return view->checks.items[i];

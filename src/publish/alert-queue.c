@@ -18,37 +18,66 @@ uint64_t alert_hash(const char *name) {
         return hash != 0 ? hash : 1;
 }
 
+static int slot_compare(const AlertSlot *slot, uint64_t alert, uint64_t check) {
+        if (slot->alert != alert)
+                return slot->alert < alert ? -1 : 1;
+        return slot->check == check ? 0 : slot->check < check ? -1 : 1;
+}
+
+/* The first slot that does not come before; n_items if all do. */
+static size_t table_position(const AlertTable *table, uint64_t alert, uint64_t check) {
+        size_t low = 0, high = table->n_items;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (slot_compare(&table->items[middle], alert, check) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 AlertSlot *alert_queue_find(AlertTable *table, uint64_t alert, uint64_t check) {
-        for (size_t i = 0; i < table->n_items; i++)
-                if (table->items[i].check == check && table->items[i].alert == alert)
-                        return &table->items[i];
-        return NULL;
+        size_t position = table_position(table, alert, check);
+
+        if (position == table->n_items || slot_compare(&table->items[position], alert, check) != 0)
+                return NULL;
+        return &table->items[position];
 }
 
-size_t alert_queue_count(const AlertTable *table, uint64_t alert) {
-        size_t n = 0;
+AlertSlots alert_queue_slots(AlertTable *table, uint64_t alert) {
+        /* No check has the hash 0. */
+        size_t begin = table_position(table, alert, 0);
+        size_t end = table_position(table, alert, UINT64_MAX);
 
-        for (size_t i = 0; i < table->n_items; i++)
-                n += alert == 0 || table->items[i].alert == alert;
-        return n;
+        if (end < table->n_items && table->items[end].alert == alert)
+                end++;
+        return (AlertSlots){ &table->items[begin], end - begin };
 }
 
-static void slot_remove(AlertTable *table, AlertSlot *slot) {
-        AlertSlot *last = &table->items[table->n_items - 1];
+/* Takes n slots out; those behind them move up. */
+static void table_cut(AlertTable *table, AlertSlot *first, size_t n) {
+        AlertSlot *end = &table->items[table->n_items];
 
-        *slot = *last;
-        *last = (AlertSlot){};
-        table->n_items--;
+        memmove(first, first + n, (size_t) (end - (first + n)) * sizeof(AlertSlot));
+        memset(end - n, 0, n * sizeof(AlertSlot));
+        table->n_items -= (uint32_t) n;
 }
 
 static AlertSlot *slot_add(AlertTable *table, const AlertPolicy *policy, const AlertSight *sight) {
+        uint64_t check = alert_hash(sight->name);
         AlertSlot *slot;
 
         if (table->n_items >= ALERT_SLOTS_MAX ||
-            alert_queue_count(table, policy->alert) >= policy->slots_max)
+            alert_queue_slots(table, policy->alert).n_items >= policy->slots_max)
                 return NULL;
-        slot = &table->items[table->n_items++];
-        *slot = (AlertSlot){ .alert = policy->alert, .check = alert_hash(sight->name) };
+        slot = &table->items[table_position(table, policy->alert, check)];
+        memmove(slot + 1, slot,
+                (size_t) (&table->items[table->n_items] - slot) * sizeof(AlertSlot));
+        table->n_items++;
+        *slot = (AlertSlot){ .alert = policy->alert, .check = check };
         strncpy(slot->name, sight->name, ALERT_NAME_SIZE - 1);
         return slot;
 }
@@ -114,7 +143,7 @@ static int see_recovery(AlertTable *table, AlertSlot *slot, const AlertPolicy *p
         if (sight->flapping)
                 return 0;
         if (!is_known || (slot->told != STATUS_UNKNOWN && !policy->send_resolved)) {
-                slot_remove(table, slot);
+                table_cut(table, slot, 1);
                 return 1;
         }
         slot->failing = false;
@@ -143,16 +172,15 @@ static uint64_t slot_slack_usec(const AlertSlot *slot, const AlertPolicy *policy
 }
 
 bool alert_queue_gather(AlertTable *table, const AlertPolicy *policy, uint64_t now_usec) {
+        AlertSlots slots = alert_queue_slots(table, policy->alert);
         bool any = false;
 
-        for (size_t i = 0; i < table->n_items && !any; i++)
-                any = table->items[i].alert == policy->alert &&
-                      table->items[i].due_usec <= now_usec;
-        for (size_t i = 0; any && i < table->n_items; i++) {
-                AlertSlot *slot = &table->items[i];
+        for (size_t i = 0; i < slots.n_items && !any; i++)
+                any = slots.items[i].due_usec <= now_usec;
+        for (size_t i = 0; any && i < slots.n_items; i++) {
+                AlertSlot *slot = &slots.items[i];
 
-                if (slot->alert == policy->alert && slot->due_usec > now_usec &&
-                    slot->due_usec != ALERT_NEVER_USEC &&
+                if (slot->due_usec > now_usec && slot->due_usec != ALERT_NEVER_USEC &&
                     slot->due_usec - now_usec <= slot_slack_usec(slot, policy))
                         slot->due_usec = now_usec;
         }
@@ -200,7 +228,7 @@ void alert_queue_delivered(AlertTable *table, const AlertPolicy *policy, uint64_
                         slot_begin(slot, policy, (Status) slot->status, false,
                                    slot->begin_realtime_usec, now_usec);
                 else
-                        slot_remove(table, slot);
+                        table_cut(table, slot, 1);
                 return;
         }
         slot->told = (uint8_t) status;
@@ -214,18 +242,16 @@ void alert_queue_delivered(AlertTable *table, const AlertPolicy *policy, uint64_
         else if (policy->send_resolved)
                 slot->due_usec = now_usec + policy->merge_usec;
         else
-                slot_remove(table, slot);
+                table_cut(table, slot, 1);
 }
 
 size_t alert_queue_forget(AlertTable *table, uint64_t alert) {
+        AlertSlots slots = alert_queue_slots(table, alert);
         size_t n_told = 0;
 
-        for (size_t i = table->n_items; i-- > 0;) {
-                if (table->items[i].alert != alert)
-                        continue;
-                n_told += table->items[i].told != STATUS_UNKNOWN;
-                slot_remove(table, &table->items[i]);
-        }
+        for (size_t i = 0; i < slots.n_items; i++)
+                n_told += slots.items[i].told != STATUS_UNKNOWN;
+        table_cut(table, slots.items, slots.n_items);
         return n_told;
 }
 
@@ -257,7 +283,7 @@ static void table_rebase(AlertTable *table, uint64_t now_usec) {
                 AlertSlot *slot = &table->items[i];
 
                 if (slot->told == STATUS_UNKNOWN && slot->owed == STATUS_UNKNOWN)
-                        slot_remove(table, slot);
+                        table_cut(table, slot, 1);
                 else
                         slot->due_usec = now_usec;
         }
@@ -277,7 +303,7 @@ int alert_table_load(AlertTable *table, const void *bytes, size_t size, bool sam
                 const AlertSlot *slot = &loaded.items[i];
 
                 if (!slot_is_valid(slot) ||
-                    alert_queue_find(&loaded, slot->alert, slot->check) != slot)
+                    (i > 0 && slot_compare(slot - 1, slot->alert, slot->check) >= 0))
                         return -EBADMSG;
         }
         if (!same_boot)

@@ -39,8 +39,14 @@ typedef struct AlertSlot {
 typedef struct AlertTable {
         uint32_t n_items;
         uint32_t reserved;
-        AlertSlot items[ALERT_SLOTS_MAX]; /* the first n_items, in no order */
+        AlertSlot items[ALERT_SLOTS_MAX]; /* the first n_items, by alert and check */
 } AlertTable;
+
+/* The slots of one alert; until one is added or removed. */
+typedef struct AlertSlots {
+        AlertSlot *items;
+        size_t n_items;
+} AlertSlots;
 
 /* How an alert wants it. */
 typedef struct AlertPolicy {
@@ -66,6 +72,7 @@ typedef struct AlertSight {
 /* Never 0. */
 uint64_t alert_hash(const char *name);
 AlertSlot *alert_queue_find(AlertTable *table, uint64_t alert, uint64_t check);
+AlertSlots alert_queue_slots(AlertTable *table, uint64_t alert);
 
 /*
  * A check is seen to be so. Returns 1 if something changed, 0 if not, or -ENOSPC: it fails, and
@@ -97,9 +104,6 @@ void alert_queue_delivered(AlertTable *table, const AlertPolicy *policy, uint64_
 
 /* Forgets everything about an alert that is no more. Returns how many failures were told. */
 size_t alert_queue_forget(AlertTable *table, uint64_t alert);
-
-/* How many slots of an alert there are; alert 0: of all. */
-size_t alert_queue_count(const AlertTable *table, uint64_t alert);
 
 /*
  * Takes over what was saved, if every byte of it is as this module writes it. same_boot: its times

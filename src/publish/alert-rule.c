@@ -84,3 +84,61 @@ uint64_t alert_backoff_usec(unsigned failures) {
                 usec *= 2;
         return usec < BACKOFF_MAX_USEC ? usec : BACKOFF_MAX_USEC;
 }
+
+static const char *rule_state(const AlertRule *rule) {
+        if (!rule->settings.type)
+                return "broken";
+        if (rule->sending)
+                return "sending";
+        return rule->failures > 0 ? "failing" : "idle";
+}
+
+static void add_test(JsonWriter *json, const AlertRule *rule) {
+        static const char *const words[_ALERT_TEST_MAX] = {
+                [ALERT_TEST_NONE] = "none",       [ALERT_TEST_WAITING] = "waiting",
+                [ALERT_TEST_SENDING] = "sending", [ALERT_TEST_DELIVERED] = "delivered",
+                [ALERT_TEST_FAILED] = "failed",
+        };
+
+        if (rule->test == ALERT_TEST_NONE)
+                return;
+        json_object_begin(json, "test");
+        json_add_unsigned(json, "id", rule->test_id);
+        json_add_string(json, "state", words[rule->test]);
+        if (rule->test_detail)
+                json_add_string(json, "detail", rule->test_detail);
+        json_object_end(json);
+}
+
+/* open: failures whose receivers are to be told of the recovery; waiting: what is to be told. */
+static void add_counts(JsonWriter *json, const AlertRule *rule, AlertSlots slots) {
+        uint64_t open = 0, waiting = 0;
+
+        for (size_t i = 0; i < slots.n_items; i++) {
+                const AlertSlot *slot = &slots.items[i];
+
+                open += slot->told != STATUS_UNKNOWN;
+                waiting += slot->owed != STATUS_UNKNOWN || !slot->failing;
+        }
+        json_add_unsigned(json, "open", open);
+        json_add_unsigned(json, "waiting", waiting);
+        json_add_unsigned(json, "sent", rule->n_sent);
+        json_add_unsigned(json, "failed", rule->n_failed);
+        json_add_unsigned(json, "dropped", rule->n_dropped);
+}
+
+void alert_rule_render(const AlertRule *rule, AlertSlots slots, JsonWriter *json) {
+        json_object_begin(json, NULL);
+        json_add_string(json, "name", rule->settings.name);
+        json_add_string(json, "type", rule->settings.type_name ? rule->settings.type_name : "");
+        json_add_string(json, "state", rule_state(rule));
+        if (rule->settings.problem)
+                json_add_string(json, "problem", rule->settings.problem);
+        add_counts(json, rule, slots);
+        if (rule->delivered_realtime_usec > 0)
+                json_add_seconds(json, "delivered_at", rule->delivered_realtime_usec);
+        if (rule->last_detail)
+                json_add_string(json, "detail", rule->last_detail);
+        add_test(json, rule);
+        json_object_end(json);
+}

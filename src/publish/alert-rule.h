@@ -4,6 +4,7 @@
 /* One configured alert: its sink, the message on its way, and how the last ones fared. */
 
 #include "alert/alert-settings.h"
+#include "base/json-writer.h"
 #include "check/check.h"
 #include "publish/alert-queue.h"
 
@@ -42,7 +43,9 @@ typedef struct AlertRule {
         char *last_detail;                /* what came of the last attempt */
         uint64_t delivered_realtime_usec; /* the last message; 0: never */
         uint64_t n_sent, n_failed, n_dropped;
-        bool overflows; /* and that was said */
+        bool has_looked;     /* at every check, once */
+        bool overflows;      /* something fails that found no room */
+        uint64_t n_left_out; /* since it was said that there is none */
 
         AlertTest test;
         uint32_t test_id;
@@ -59,3 +62,6 @@ bool alert_rule_covers(const AlertRule *rule, const Check *check);
 
 /* How long to wait after so many failures in a row, before jitter. */
 uint64_t alert_backoff_usec(unsigned failures);
+
+/* How the alert fares, as an object. slots: its own. */
+void alert_rule_render(const AlertRule *rule, AlertSlots slots, JsonWriter *json);

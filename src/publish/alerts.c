@@ -47,6 +47,12 @@ static void alerts_save(Alerts *alerts) {
         memory_save_alerts(alerts->memory);
 }
 
+static AlertSlots rule_slots(const AlertRule *rule) {
+        const Alerts *alerts = rule->owner;
+
+        return alert_queue_slots(memory_alerts(alerts->memory), rule->policy.alert);
+}
+
 static void rule_log(const AlertRule *rule, JournalEntry *entry) {
         const Alerts *alerts = rule->owner;
 
@@ -70,20 +76,22 @@ static bool check_is_quiet(const Alerts *alerts, const Check *check) {
                dependencies_blocker(&alerts->view->checks, check);
 }
 
+/* A failure finds no room. Said for the first one, and how many there were when there is room. */
 static void rule_drop(AlertRule *rule, const char *check) {
         rule->n_dropped++;
+        rule->n_left_out++;
         rule_count(rule, "dropped");
-        if (rule->overflows)
+        if (rule->n_left_out > 1)
                 return;
-        rule->overflows = true;
         rule_log(rule, journal_entry_new(LOG_ERR, MESSAGE_ALERT_DROPPED,
-                                         "The alert %s has no room for \"%s\": %d failures are "
+                                         "The alert %s has no room for \"%s\": %zu failures are "
                                          "remembered at most, and what is to be told of them. More "
                                          "are left out until there is room.",
-                                         rule->settings.name, check, ALERT_SLOTS_MAX));
+                                         rule->settings.name, check, rule->policy.slots_max));
 }
 
-static void rule_see(AlertRule *rule, const Check *check) {
+/* Returns 0, or -ENOSPC: it fails, and there is no room to remember it. */
+static int rule_see(AlertRule *rule, const Check *check) {
         Alerts *alerts = rule->owner;
         Status status = check->settling.status;
         AlertSight sight = {
@@ -96,20 +104,20 @@ static void rule_see(AlertRule *rule, const Check *check) {
 
         /* Nothing is known of it yet; what was told of it before stays. */
         if (status == STATUS_UNKNOWN)
-                return;
+                return 0;
         sight.failing = rule->covers_status[status] && alert_rule_covers(rule, check);
         sight.quiet = sight.failing && check_is_quiet(alerts, check);
         r = alert_queue_see(memory_alerts(alerts->memory), &rule->policy, &sight,
                             now_monotonic_usec());
-        if (r == -ENOSPC)
-                rule_drop(rule, check->settings.name);
         alerts->unsaved = alerts->unsaved || r > 0;
+        rule->overflows = rule->overflows || r < 0;
+        return r < 0 ? r : 0;
 }
 
 void alerts_note(Alerts *alerts, const Check *check) {
         for (size_t i = 0; i < alerts->n_rules; i++)
-                if (alerts->rules[i]->settings.type)
-                        rule_see(alerts->rules[i], check);
+                if (alerts->rules[i]->settings.type && rule_see(alerts->rules[i], check) < 0)
+                        rule_drop(alerts->rules[i], check->settings.name);
         if (alerts->unsaved)
                 (void) timer_arm_after(&alerts->timer, 0);
 }
@@ -118,29 +126,34 @@ void alerts_note(Alerts *alerts, const Check *check) {
 static void rule_see_gone(AlertRule *rule) {
         Alerts *alerts = rule->owner;
         AlertTable *table = memory_alerts(alerts->memory);
+        AlertSlots slots = rule_slots(rule);
 
-        for (size_t i = table->n_items; i-- > 0;) {
-                AlertSlot *slot = &table->items[i];
+        /* From the end: what is removed moves those behind it. */
+        for (size_t i = slots.n_items; i-- > 0;) {
+                const AlertSlot *slot = &slots.items[i];
+                char name[ALERT_NAME_SIZE];
                 AlertSight sight = {
-                        .name = slot->name,
+                        .name = name,
                         .realtime_usec = now_realtime_usec(),
                 };
 
-                if (slot->alert != rule->policy.alert || alert_slot_check(alerts->view, slot) ||
-                    alert_hash(slot->name) != slot->check)
+                memcpy(name, slot->name, sizeof(name));
+                if (alert_slot_check(alerts->view, slot) || alert_hash(name) != slot->check)
                         continue;
                 (void) alert_queue_see(table, &rule->policy, &sight, now_monotonic_usec());
                 alerts->unsaved = true;
         }
 }
 
+/* Looks at every check. What finds no room is counted the first time, as it changes later on. */
 static void rule_see_all(AlertRule *rule) {
         const CheckSet *checks = &((Alerts *) rule->owner)->view->checks;
+        bool counts = !rule->has_looked;
 
-        if (!rule->settings.type)
-                return;
+        rule->has_looked = true;
         for (size_t i = 0; i < checks->n_items; i++)
-                rule_see(rule, checks->items[i]);
+                if (rule_see(rule, checks->items[i]) < 0 && counts)
+                        rule_drop(rule, checks->items[i]->settings.name);
 }
 
 /* ---- sending ---- */
@@ -275,21 +288,21 @@ static void rule_begin_message(AlertRule *rule, const AlertScene *scene, bool te
 static int rule_collect(AlertRule *rule, const AlertScene *scene, uint64_t now_usec) {
         const AlertSettings *settings = &rule->settings;
         Alerts *alerts = rule->owner;
-        AlertTable *table = memory_alerts(alerts->memory);
+        AlertSlots slots = rule_slots(rule);
         size_t events_max = settings->merge_usec > 0 ? ALERT_EVENTS_MAX : 1;
 
         if (settings->type->events_max &&
             settings->type->events_max(settings->instance) < events_max)
                 events_max = settings->type->events_max(settings->instance);
-        if (!alert_queue_gather(table, &rule->policy, now_usec))
+        if (!alert_queue_gather(memory_alerts(alerts->memory), &rule->policy, now_usec))
                 return 0;
-        for (size_t i = 0; i < table->n_items && rule->message.n_events < events_max; i++) {
-                AlertSlot *slot = &table->items[i];
+        for (size_t i = 0; i < slots.n_items && rule->message.n_events < events_max; i++) {
+                AlertSlot *slot = &slots.items[i];
                 const Check *check;
                 AlertTold *told;
                 int r;
 
-                if (slot->alert != rule->policy.alert || slot->due_usec > now_usec)
+                if (slot->due_usec > now_usec)
                         continue;
                 check = alert_slot_check(alerts->view, slot);
                 alerts->unsaved = true;
@@ -308,13 +321,14 @@ static int rule_collect(AlertRule *rule, const AlertScene *scene, uint64_t now_u
         return 0;
 }
 
-static void rule_work(AlertRule *rule, uint64_t now_usec) {
+/* Sends what is due. Returns whether that was anything. */
+static bool rule_work(AlertRule *rule, uint64_t now_usec) {
         Alerts *alerts = rule->owner;
         AlertScene scene = { alerts->view, alerts->host, now_realtime_usec() };
         int r = 0;
 
         if (!rule->settings.type || rule->sending)
-                return;
+                return false;
         if (rule->test == ALERT_TEST_WAITING) {
                 rule_begin_message(rule, &scene, true);
                 r = alert_message_add_test(&rule->message, &scene);
@@ -322,38 +336,52 @@ static void rule_work(AlertRule *rule, uint64_t now_usec) {
                 rule_begin_message(rule, &scene, false);
                 r = rule_collect(rule, &scene, now_usec);
         } else {
-                return;
+                return false;
         }
         if (r >= 0 && rule->message.n_events > 0) {
                 rule_send(rule);
-                return;
+                return true;
         }
         alert_message_done(&rule->message);
         if (r < 0)
                 rule->next_try_usec = now_usec + USEC_PER_SEC;
+        return false;
 }
 
-/* Where there was no room, there is some again. */
-static void rule_look_for_dropped(AlertRule *rule) {
+static void rule_say_there_is_room(AlertRule *rule) {
+        if (rule->n_left_out > 0)
+                rule_log(rule, journal_entry_new(LOG_NOTICE, MESSAGE_ALERT_DROPPED,
+                                                 "The alert %s has room again. %" PRIu64
+                                                 " failures were left out meanwhile; those that "
+                                                 "are over by now are never told.",
+                                                 rule->settings.name, rule->n_left_out));
+        rule->n_left_out = 0;
+}
+
+/* Where there was no room, there is some again. Returns whether it was looked for. */
+static bool rule_look_for_dropped(AlertRule *rule) {
         const AlertTable *table = memory_alerts(((Alerts *) rule->owner)->memory);
 
         if (!rule->overflows || rule->sending ||
-            alert_queue_count(table, rule->policy.alert) > rule->policy.slots_max / 2 ||
+            rule_slots(rule).n_items > rule->policy.slots_max / 2 ||
             table->n_items > ALERT_SLOTS_MAX / 2)
-                return;
+                return false;
         rule->overflows = false;
+        rule_say_there_is_room(rule);
         rule_see_all(rule);
+        return true;
 }
 
+/* One message a turn, so that many alerts at once do not hold up the loop. */
 static void alerts_on_timer(Timer *timer, void *userdata) {
         uint64_t now_usec = now_monotonic_usec();
         Alerts *alerts = userdata;
+        bool worked = false;
 
         (void) timer;
-        for (size_t i = 0; i < alerts->n_rules; i++) {
-                rule_look_for_dropped(alerts->rules[i]);
-                rule_work(alerts->rules[i], now_usec);
-        }
+        for (size_t i = 0; i < alerts->n_rules && !worked; i++)
+                worked = rule_look_for_dropped(alerts->rules[i]) ||
+                         rule_work(alerts->rules[i], now_usec);
         if (alerts->unsaved)
                 alerts_save(alerts);
         alerts_arm(alerts);
@@ -361,17 +389,16 @@ static void alerts_on_timer(Timer *timer, void *userdata) {
 
 /* When a rule has something to do next, unless the end of what is under way will tell. */
 static uint64_t rule_due_usec(const AlertRule *rule) {
-        const AlertTable *table = memory_alerts(((Alerts *) rule->owner)->memory);
+        AlertSlots slots = rule_slots(rule);
         uint64_t due_usec = ALERT_NEVER_USEC;
 
         if (!rule->settings.type || rule->sending)
                 return ALERT_NEVER_USEC;
         if (rule->test == ALERT_TEST_WAITING)
                 return 0;
-        for (size_t i = 0; i < table->n_items; i++)
-                if (table->items[i].alert == rule->policy.alert &&
-                    table->items[i].due_usec < due_usec)
-                        due_usec = table->items[i].due_usec;
+        for (size_t i = 0; i < slots.n_items; i++)
+                if (slots.items[i].due_usec < due_usec)
+                        due_usec = slots.items[i].due_usec;
         return due_usec > rule->next_try_usec ? due_usec : rule->next_try_usec;
 }
 
@@ -514,67 +541,6 @@ int alerts_new(Runtime *runtime, const HealthView *view, Journal *journal, Memor
 
 /* ---- how they fare ---- */
 
-static const char *rule_state(const AlertRule *rule) {
-        if (!rule->settings.type)
-                return "broken";
-        if (rule->sending)
-                return "sending";
-        return rule->failures > 0 ? "failing" : "idle";
-}
-
-static void add_test(JsonWriter *json, const AlertRule *rule) {
-        static const char *const words[_ALERT_TEST_MAX] = {
-                [ALERT_TEST_NONE] = "none",       [ALERT_TEST_WAITING] = "waiting",
-                [ALERT_TEST_SENDING] = "sending", [ALERT_TEST_DELIVERED] = "delivered",
-                [ALERT_TEST_FAILED] = "failed",
-        };
-
-        if (rule->test == ALERT_TEST_NONE)
-                return;
-        json_object_begin(json, "test");
-        json_add_unsigned(json, "id", rule->test_id);
-        json_add_string(json, "state", words[rule->test]);
-        if (rule->test_detail)
-                json_add_string(json, "detail", rule->test_detail);
-        json_object_end(json);
-}
-
-/* open: failures whose receivers are to be told of the recovery; waiting: what is to be told. */
-static void add_counts(JsonWriter *json, const AlertRule *rule) {
-        const AlertTable *table = memory_alerts(((Alerts *) rule->owner)->memory);
-        uint64_t open = 0, waiting = 0;
-
-        for (size_t i = 0; i < table->n_items; i++) {
-                const AlertSlot *slot = &table->items[i];
-
-                if (slot->alert != rule->policy.alert)
-                        continue;
-                open += slot->told != STATUS_UNKNOWN;
-                waiting += slot->owed != STATUS_UNKNOWN || !slot->failing;
-        }
-        json_add_unsigned(json, "open", open);
-        json_add_unsigned(json, "waiting", waiting);
-        json_add_unsigned(json, "sent", rule->n_sent);
-        json_add_unsigned(json, "failed", rule->n_failed);
-        json_add_unsigned(json, "dropped", rule->n_dropped);
-}
-
-static void add_rule(JsonWriter *json, const AlertRule *rule) {
-        json_object_begin(json, NULL);
-        json_add_string(json, "name", rule->settings.name);
-        json_add_string(json, "type", rule->settings.type_name ? rule->settings.type_name : "");
-        json_add_string(json, "state", rule_state(rule));
-        if (rule->settings.problem)
-                json_add_string(json, "problem", rule->settings.problem);
-        add_counts(json, rule);
-        if (rule->delivered_realtime_usec > 0)
-                json_add_seconds(json, "delivered_at", rule->delivered_realtime_usec);
-        if (rule->last_detail)
-                json_add_string(json, "detail", rule->last_detail);
-        add_test(json, rule);
-        json_object_end(json);
-}
-
 int alerts_render(const Alerts *alerts, char **ret_text, size_t *ret_length) {
         _cleanup_(json_writer_done) JsonWriter json = {};
 
@@ -582,7 +548,7 @@ int alerts_render(const Alerts *alerts, char **ret_text, size_t *ret_length) {
         json_add_seconds(&json, "timestamp", now_realtime_usec());
         json_array_begin(&json, "alerts");
         for (size_t i = 0; alerts && i < alerts->n_rules; i++)
-                add_rule(&json, alerts->rules[i]);
+                alert_rule_render(alerts->rules[i], rule_slots(alerts->rules[i]), &json);
         json_array_end(&json);
         json_object_end(&json);
         return json_writer_finish(&json, ret_text, ret_length);

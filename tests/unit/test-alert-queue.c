@@ -225,7 +225,7 @@ static void test_it_is_bounded(void **state) {
         }
         assert_int_equal(dropped, 800);
         assert_int_equal(see(table, &other, "db", STATUS_UNHEALTHY, NOW), 1);
-        assert_int_equal(alert_queue_count(table, policy.alert), 200);
+        assert_int_equal(alert_queue_slots(table, policy.alert).n_items, 200);
         assert_int_equal(alert_queue_forget(table, policy.alert), 0);
         assert_int_equal(table->n_items, 1);
         for (unsigned i = 0; i < 1000; i++) {
@@ -233,6 +233,55 @@ static void test_it_is_bounded(void **state) {
                 (void) see(table, &other, name, STATUS_UNHEALTHY, NOW);
         }
         assert_int_equal(table->n_items, ALERT_SLOTS_MAX);
+}
+
+/* What comes and goes in any order is found, and nothing else is. */
+static void test_it_is_in_order(void **state) {
+        _cleanup_free_ AlertTable *table = calloc(1, sizeof(AlertTable));
+        _cleanup_free_ AlertTable *loaded = calloc(1, sizeof(AlertTable));
+        AlertPolicy policies[3];
+        bool known[3][40] = {};
+        unsigned n = 0, seed = 1;
+        char name[32];
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(policies); i++) {
+                policies[i] = policy_new();
+                policies[i].alert = alert_hash((const char *[]){ "ops", "boss", "desk" }[i]);
+                policies[i].after_usec = USEC_PER_HOUR;
+        }
+        for (unsigned turn = 0; turn < 2000; turn++) {
+                size_t alert = (seed = seed * 1103515245 + 12345) >> 16 & 0xffff, check = alert / 3;
+                bool *is_known = &known[alert %= 3][check %= 40];
+
+                (void) snprintf(name, sizeof(name), "check%zu", check);
+                assert_true(!*is_known == !slot_of(table, &policies[alert], name));
+                /* Who waits for After= and recovers is forgotten. */
+                assert_int_equal(see(table, &policies[alert], name,
+                                     *is_known ? STATUS_HEALTHY : STATUS_UNHEALTHY, NOW),
+                                 1);
+                *is_known = !*is_known;
+                n += *is_known ? 1 : -1U;
+                assert_int_equal(table->n_items, n);
+                assert_int_equal(
+                                alert_table_load(loaded, table, alert_table_size(table), true, NOW),
+                                0);
+        }
+        n = 0;
+        for (size_t i = 0; i < ELEMENTS(policies); i++) {
+                AlertSlots slots = alert_queue_slots(table, policies[i].alert);
+
+                for (size_t j = 0; j < slots.n_items; j++)
+                        assert_int_equal(slots.items[j].alert, policies[i].alert);
+                n += (unsigned) slots.n_items;
+        }
+        assert_int_equal(n, table->n_items);
+        assert_int_equal(alert_queue_slots(table, alert_hash("nobody")).n_items, 0);
+        /* Two that changed places, or one that is there twice. */
+        assert_true(n > 2);
+        loaded->items[1] = loaded->items[0];
+        assert_int_equal(alert_table_load(table, loaded, alert_table_size(loaded), true, NOW),
+                         -EBADMSG);
 }
 
 static void test_what_comes_back_is_what_was_saved(void **state) {
@@ -289,6 +338,7 @@ int main(void) {
                 cmocka_unit_test(test_repeats),
                 cmocka_unit_test(test_failed_again_while_the_recovery_was_on_its_way),
                 cmocka_unit_test(test_it_is_bounded),
+                cmocka_unit_test(test_it_is_in_order),
                 cmocka_unit_test(test_what_comes_back_is_what_was_saved),
                 cmocka_unit_test(test_backoff),
         };
