@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Asks at a steady rate and prints a summary as JSON. Takes orders on standard input.
 
-usage: steady_client.py RATE PATH ADDRESS...   (ADDRESS: /SOCKET or HOST:PORT; RATE is for each)
+usage: steady_client.py RATE PATH[,PATH...] ADDRESS...
+       (ADDRESS: /SOCKET or HOST:PORT; RATE is for each; of several paths one at random)
 
 Every request is a new connection and begins on time, whatever became of the ones before it: a
 server that hangs for a second meets all the requests of that second.
@@ -46,7 +47,10 @@ async def ask(address, path):
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise ValueError(f"answer {answer[:60]!r}")
-    json.loads(body)
+    if b"\r\nContent-Type: application/json" in head:
+        json.loads(body)
+    elif f"\r\nContent-Length: {len(body)}\r\n".encode() not in head + b"\r\n":
+        raise ValueError(f"{len(body)} bytes after {head!r}")
 
 
 async def timed(address, path, results):
@@ -59,7 +63,7 @@ async def timed(address, path, results):
     results.append((time.monotonic() - begin, error))
 
 
-async def main(rate, path, addresses):
+async def main(rate, paths, addresses):
     results, tasks = [], set()
     loop = asyncio.get_running_loop()
     order = loop.run_in_executor(None, sys.stdin.readline)
@@ -75,7 +79,7 @@ async def main(rate, path, addresses):
             threading.Timer(delay, os.kill, (int(words[1]), signal.SIGKILL)).start()
             order = loop.run_in_executor(None, sys.stdin.readline)
         for address in addresses:
-            task = asyncio.create_task(timed(address, path, results))
+            task = asyncio.create_task(timed(address, random.choice(paths), results))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         due += 1 / rate
@@ -90,4 +94,5 @@ async def main(rate, path, addresses):
     }))
 
 
-asyncio.run(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))

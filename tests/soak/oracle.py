@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a check may say at a moment, from what was done to the servers and nothing else.
+
+A Source is one thing that can go wrong and what is true of it; a Rule has the settings of a check
+and its sources. Rule.allowed(asked, answered) is the set of statuses that are right for an answer
+which was made somewhere between those two moments. Times are of time.monotonic().
+"""
+
+import contextlib
+import time
+
+HEALTHY, DEGRADED, UNHEALTHY, ERROR, UNKNOWN = "healthy", "degraded", "unhealthy", "error", "unknown"
+PASSING = {HEALTHY, DEGRADED}
+
+# healthd shortens an interval by at most five per cent.
+JITTER = 0.05
+# A first run begins within a second.
+SPLAY = 1.0
+# How much later than promised a result may be on a machine that also runs all the servers; and how
+# much earlier two results may seem to be.
+LATE = 1.5
+EARLY = 0.3
+# How long the truth is remembered: longer than any status takes.
+REMEMBERED = 300
+
+
+class Source:
+    """The truth about one thing, in the order of time."""
+
+    def __init__(self, name, state=HEALTHY):
+        self.name = name
+        # (begin, end, state): until begin what was before, from end on state, between them either.
+        self.log = [(0.0, 0.0, state)]
+
+    @property
+    def state(self):
+        return self.log[-1][2]
+
+    @contextlib.contextmanager
+    def becoming(self, state):
+        """Something is done now that makes it so; until it is done, either may be true."""
+        begin = time.monotonic()
+        self.log.append((begin, float("inf"), state))
+        yield
+        self.log[-1] = (begin, time.monotonic(), state)
+
+    def set(self, state, at=None):
+        at = at or time.monotonic()
+        self.log.append((at, at, state))
+
+    def possible(self, begin, end):
+        """What may have been true at some moment of that time."""
+        states = set()
+        log = self.log
+        for i, (starts, _, state) in enumerate(log):
+            ends = log[i + 1][1] if i + 1 < len(log) else float("inf")
+            if starts <= end and ends >= begin:
+                states.add(state)
+        return states
+
+    def forget(self, before):
+        while len(self.log) > 1 and self.log[1][1] < before:
+            self.log.pop(0)
+
+
+class Stalls:
+    """When this machine did not let anybody run in time: then servers may have seemed to hang."""
+
+    def __init__(self):
+        self.log = []
+
+    def add(self, begin, end):
+        self.log.append((begin, end))
+
+    def during(self, begin, end):
+        return any(start <= end and stop >= begin for start, stop in self.log)
+
+
+class Rule:
+    """The promises of one check. server: a Source that hides the others while it fails, or None."""
+
+    def __init__(self, own, server, settings, stalls):
+        self.own = own
+        self.server = server
+        self.settings = settings  # interval timeout retry fail_after pass_after breaker counted
+        self.stalls = stalls
+        self.born = (0.0, 0.0)  # when it was last loaded anew
+
+    def truth(self, begin, end):
+        begin = max(begin, self.born[0])
+        states = self.own.possible(begin, end)
+        if self.server:
+            server = self.server.possible(begin, end)
+            if server == {UNHEALTHY}:
+                states = {UNHEALTHY}
+            else:
+                states |= server - {HEALTHY}
+        if self.stalls.during(begin, end):
+            states.add(UNHEALTHY)
+        return states
+
+    def first_verdict(self):
+        """How long it may take from loading until something is known."""
+        s = self.settings
+        return SPLAY + s["timeout"] + (s["fail_after"] - 1) * max(s["retry"], s["timeout"]) + LATE
+
+    def settles_within(self, state):
+        """How long, at the worst, until a state that stays is the status, whatever was before."""
+        s = self.settings
+        pause = max(s["interval"], s["timeout"])
+        results = s["pass_after"] if state == HEALTHY else max(s["fail_after"], s["pass_after"])
+        return (s["breaker"] * (1 + JITTER) + pause + (results - 1) * pause + s["timeout"] + LATE)
+
+    def fails_within(self):
+        """The same for a failure after nothing but success: it is looked at more often."""
+        s = self.settings
+        return (s["interval"] + s["timeout"] + LATE +
+                (s["fail_after"] - 1) * max(s["retry"], s["timeout"]))
+
+    def soonest(self, state):
+        """How long at least it must have been true before it can be the status."""
+        s = self.settings
+        if not s["counted"]:
+            return 0
+        if state == HEALTHY:
+            # The first pass may be of a probe that had been waiting for the server to go on.
+            return (s["pass_after"] - 1) * s["interval"] * (1 - JITTER) - s["timeout"] - EARLY
+        return (s["fail_after"] - 1) * min(s["retry"], s["interval"]) * (1 - JITTER) - EARLY
+
+    def remembered(self, asked):
+        """How far back what was true may still matter: to where it had long been the same."""
+        longest = self.settles_within(HEALTHY) + self.settles_within(UNHEALTHY)
+        back = longest
+        while back + longest < REMEMBERED and asked - back > self.born[0] and \
+                len(self.truth(asked - back - longest, asked - back)) > 1:
+            back += longest / 4
+        return asked - back
+
+    def settled(self, asked, answered, states):
+        """What it must be by now, if that is one thing; else all that it may be."""
+        now = self.truth(answered, answered)
+        if len(now) > 1:
+            return states
+        state, = now
+        if self.truth(asked - self.settles_within(state), answered) == now:
+            return now
+        if state == UNHEALTHY and states <= {HEALTHY, UNHEALTHY} and \
+                self.truth(asked - self.fails_within(), answered) == now:
+            return now
+        return states
+
+    def allowed(self, asked, answered):
+        since = self.remembered(asked)
+        states = self.truth(since, answered)
+        kinds = states - {HEALTHY}
+        states = self.settled(asked, answered, states)
+        # Failures of different kinds count together; which comes when is not judged.
+        if len(kinds) <= 1 and self.born[1] < since:
+            states = {state for state in states if self.soonest(state) <= 0 or
+                      state in self.truth(since, answered - self.soonest(state))}
+        if asked < self.born[1] + self.first_verdict():
+            states = states | {UNKNOWN}
+        return states
