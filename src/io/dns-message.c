@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <resolv.h>
@@ -32,14 +33,20 @@ static const struct {
         [DNS_TXT] = { ns_t_txt },
 };
 
+static uint8_t *put_number(uint8_t *end, uint16_t number) {
+        number = htobe16(number);
+        memcpy(end, &number, sizeof(number));
+        return end + sizeof(number);
+}
+
 int dns_question_make(const char *name, DnsType type, uint16_t id, DnsQuestion *ret) {
         DnsQuestion question = { .type = type };
         uint8_t *end = question.data;
         int r;
 
-        NS_PUT16(id, end);
-        NS_PUT16(0x0100, end); /* recursion is desired */
-        NS_PUT16(1, end);      /* one question, and no records */
+        end = put_number(end, id);
+        end = put_number(end, 0x0100); /* recursion is desired */
+        end = put_number(end, 1);      /* one question, and no records */
         memset(end, 0, 6);
         end += 6;
         r = ns_name_pton(name, end, NS_MAXCDNAME);
@@ -49,8 +56,8 @@ int dns_question_make(const char *name, DnsType type, uint16_t id, DnsQuestion *
         while (*end)
                 end += 1 + *end;
         end++;
-        NS_PUT16(types[type].number, end);
-        NS_PUT16(ns_c_in, end);
+        end = put_number(end, types[type].number);
+        end = put_number(end, ns_c_in);
         question.length = (size_t) (end - question.data);
         *ret = question;
         return 0;

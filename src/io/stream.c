@@ -188,7 +188,7 @@ static int stream_set_tls_options(Stream *stream, const ResolvedAddress *address
         if (!name)
                 name = target->host ? target->host : "localhost";
         r = string_printf(&url, strchr(name, ':') ? "https://[%s]:%u" : "https://%s:%u", name,
-                          target->port ? target->port : 443);
+                          target->port ? target->port : 443U);
         if (r < 0)
                 return r;
         r = curl_transfer_prepare(transfer);
