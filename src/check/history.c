@@ -232,7 +232,8 @@ static void history_push_bucket(History *history, uint64_t realtime_usec, bool f
                 sum_usec += bucket_sum(old, &history->sum);
         }
         bucket.count++;
-        bucket.failures += failed;
+        if (failed)
+                bucket.failures++;
         if (code < bucket.min)
                 bucket.min = code;
         if (code > bucket.max)

@@ -20,7 +20,6 @@
 #define TEXT_SIZE      256
 #define TOKENS_MAX     3
 #define YEAR_MIN       1970
-#define YEAR_MAX       9999
 /* Longer than this is a slip of the pen, or a check that nobody wants. */
 #define ONCE_MAX_DAYS  366
 /* Dates and weekdays repeat after 28 years, from one that has no missing leap day around it. */
