@@ -105,7 +105,7 @@ static void add_check_last_run(MetricsWriter *writer, const Scene *scene, const 
 
 static void add_check_failures(MetricsWriter *writer, const Scene *scene, const Check *check) {
         (void) scene;
-        add_for_check(writer, check, check->settling.failures);
+        add_for_check(writer, check, (double) check->settling.failures);
 }
 
 static void add_check_values(MetricsWriter *writer, const Scene *scene, const Check *check) {
