@@ -51,7 +51,7 @@ static int rabbitmq_fail_refused(QueueHttp *http, const cJSON *answer) {
                                        "\"%s\": rabbitmqctl set_permissions -p %s %s '^$' '^$' "
                                        "'^$' lets it look, and no more",
                                        user, virtual_host(http), virtual_host(http), user);
-        if (!*reason || string_equal(reason, "Login failed"))
+        if (string_is_empty(reason) || string_equal(reason, "Login failed"))
                 return queue_http_fail(http, SAMPLE_FAILED,
                                        "the log-in was refused: check Username= and "
                                        "Password= (guest is let in from its own host only)");
