@@ -267,6 +267,22 @@ def test_caches_hold_an_answer_until_the_next_run_at_most(daemon):
     assert daemon.get("/health").headers["cache-control"] == "no-cache"
 
 
+def test_asking_runs_no_check(daemon, redis):
+    daemon.write_check("redis", "[Check]\nType=redis\nInterval=1h\n[Redis]\n"
+                       f"Address=127.0.0.1:{redis.port}\n")
+    daemon.start()
+    daemon.wait_status("redis", "healthy")
+    before = redis.cli("INFO", "commandstats"), daemon.check("redis")["checked_at"]
+    for path in ("/health", "/health/ready", "/health/checks/redis", "/metrics", "/",
+                 "/health/history?check=redis"):
+        for via in ("unix", "tcp"):
+            assert daemon.get(path, via=via).status == 200
+    pings = re.compile(r"cmdstat_ping:calls=(\d+)")
+    after = redis.cli("INFO", "commandstats"), daemon.check("redis")["checked_at"]
+    assert pings.findall(after[0]) == pings.findall(before[0]) != []
+    assert after[1] == before[1]
+
+
 def test_head_is_get_without_the_body(daemon):
     started(daemon)
     for path in ("/health", "/health/live", "/health/checks/self", "/nowhere"):
