@@ -48,8 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CURLU *url = NULL;
         int r;
 
-        if (!text)
-                return 0;
+        if (!text || library_load(&library_libcurl, &why) < 0)
+                abort();
         address_check(text, 0);
         address_check(text, 80);
         r = http_url_parse(text, &why, &url);

@@ -284,7 +284,10 @@ static int read_url(const char *text) {
 }
 
 static void test_addresses(void **state) {
+        _cleanup_free_ char *why = NULL;
+
         (void) state;
+        assert_int_equal(library_load(&library_libcurl, &why), 0);
         assert_int_equal(exhaust(read_address, "/run/a.sock"), 0);
         assert_int_equal(exhaust(read_address, "[::1]:80"), 0);
         assert_int_equal(exhaust(read_address, "a b"), -EINVAL);
