@@ -251,6 +251,27 @@ static void test_pattern_refers_back_to_nothing(void **state) {
         }
 }
 
+static void test_pattern_has_a_group_far_behind(void **state) {
+        static const char pattern[] = "^(end.*)";
+        static char text[256 * 1024];
+        _cleanup_(pattern_done) Pattern whole = {}, broken = {};
+        uint64_t budget_usec = 10 * USEC_PER_SEC;
+        const char *why = NULL;
+        PatternMatch group;
+
+        (void) state;
+        memset(text, 'x', sizeof(text));
+        memcpy(text + 1000, "\nend", 4);
+        assert_int_equal(pattern_compile(&whole, pattern, strlen(pattern), &why), 0);
+        assert_int_equal(pattern_search(&whole, text, sizeof(text), &budget_usec, &group), 1);
+        /* Of a match without end, the beginning. */
+        assert_true(group.has_matched);
+        assert_int_equal(group.start, 1001);
+        assert_int_equal(group.length, 64 * 1024);
+        assert_int_equal(pattern_compile(&broken, "a{2,1}", 6, &why), -EINVAL);
+        assert_non_null(why);
+}
+
 static void test_string_basics(void **state) {
         _cleanup_free_ char *text = NULL;
         char padded[] = " \t two words \r\n", blank[] = " \t ";
@@ -540,6 +561,7 @@ int main(void) {
                 cmocka_unit_test(test_pattern),
                 cmocka_unit_test(test_pattern_is_bounded),
                 cmocka_unit_test(test_pattern_refers_back_to_nothing),
+                cmocka_unit_test(test_pattern_has_a_group_far_behind),
                 cmocka_unit_test(test_string_basics),
                 cmocka_unit_test(test_string_parse_number),
                 cmocka_unit_test(test_string_list),

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/check-set.h"
+#include "check/check-state.h"
 #include "check/judge.h"
 #include "check/probe.h"
 
@@ -385,6 +386,44 @@ static void test_check_goes_stale(void **state) {
         free_check(check);
 }
 
+static void test_state_of_a_check(void **state) {
+        Check *before = make_check("a", STATUS_UNHEALTHY, true);
+        Check *after = make_check("a", STATUS_UNKNOWN, true);
+        CheckState kept, damaged;
+
+        (void) state;
+        before->last_status = STATUS_UNHEALTHY;
+        before->breaker = (Breaker){ BREAKER_HALF_OPEN, .wait_usec = 7, .max_reset_usec = 9 };
+        after->breaker.max_reset_usec = 9;
+        /* The last letter that is kept has two bytes, and only one of them would fit. */
+        before->last_reason = strdup("0123456789012345678901234567890123456789012345678901234567890"
+                                     "123456789012345678901234567890123\xc3\xbc\xc3\xbc\xc3\xbc");
+        check_state_save(before, &kept);
+        assert_int_equal(strlen(kept.last_reason), 94);
+
+        damaged = kept;
+        damaged.status = _STATUS_MAX;
+        assert_int_equal(check_state_restore(after, &damaged), -EBADMSG);
+        damaged = kept;
+        damaged.breaker_wait_usec = 10;
+        assert_int_equal(check_state_restore(after, &damaged), -EBADMSG);
+        damaged = kept;
+        memset(damaged.last_reason, 'x', sizeof(damaged.last_reason));
+        assert_int_equal(check_state_restore(after, &damaged), -EBADMSG);
+        assert_int_equal(after->settling.status, STATUS_UNKNOWN);
+
+        assert_int_equal(check_state_restore(after, &kept), 0);
+        assert_int_equal(after->settling.status, STATUS_UNHEALTHY);
+        /* Whoever was to decide is gone. */
+        assert_int_equal(after->breaker.position, BREAKER_OPEN);
+        assert_string_equal(after->reason, kept.last_reason);
+        free(before->last_reason);
+        free(after->last_reason);
+        free(after->reason);
+        free_check(before);
+        free_check(after);
+}
+
 static void test_watchdog_gate(void **state) {
         Check *check = make_check("a", STATUS_UNKNOWN, true);
         uint64_t now_usec = 101 * USEC_PER_SEC;
@@ -636,6 +675,7 @@ int main(void) {
                 cmocka_unit_test(test_settings_line_that_cannot_be_read_breaks_the_file),
                 cmocka_unit_test(test_settings_unknown_type_names_the_nearest),
                 cmocka_unit_test(test_settings_identity),
+                cmocka_unit_test(test_state_of_a_check),
         };
 
         cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -133,6 +133,10 @@ static void records_are_found_again_and_the_oldest_makes_room(void **state) {
         assert_int_equal(guard_records_find(&records, "unit0.service").acted_usec, 0);
         assert_int_equal(guard_records_find(&records, "unit1.service").acted_usec, NOW + 1);
         assert_int_equal(guard_records_find(&records, "unit1.service").actions.n_times, 1);
+        /* One that is there already takes no other's place. */
+        guard_records_set(&records, "unit9.service", &(GuardRecord){ .acted_usec = NOW + 999 });
+        assert_int_equal(guard_records_find(&records, "unit9.service").acted_usec, NOW + 999);
+        assert_int_equal(guard_records_find(&records, "unit1.service").acted_usec, NOW + 1);
         assert_true(guard_records_are_valid(&records));
         records.items[3].actions.n_times = RATE_LIMIT_MAX + 1;
         assert_false(guard_records_are_valid(&records));

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,10 +28,12 @@
 #include "io/http-url.h"
 #include "probe/exposition.h"
 #include "probe/label-matcher.h"
+#include "probe/metric-names.h"
 #include "probe/metric-selector.h"
 #include "probe/plugin.h"
 #include "probe/probe-table.h"
 #include "publish/control.h"
+#include "publish/state-store.h"
 
 DEFINE_CLEANUP(MetricSelector, metric_selector_free)
 
@@ -62,6 +66,13 @@ int __real_vasprintf(char **ret, const char *format, va_list arguments);
 int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
 int __wrap_vasprintf(char **ret, const char *format, va_list arguments) {
         return refuses() ? -1 : __real_vasprintf(ret, format, arguments);
+}
+
+/* Not memory of malloc(), but as short. */
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags) {
+        return refuses() ? -1 : __real_memfd_create(name, flags);
 }
 
 /* cJSON's are not linked here. */
@@ -369,15 +380,22 @@ static void test_dns(void **state) {
         assert_int_equal(exhaust(read_dns, "orders.test"), 0);
 }
 
+typedef struct Scrape {
+        MetricSelector *selector;
+        MetricNames names;
+} Scrape;
+
 static bool wants_all(const char *name, size_t length, void *userdata) {
-        (void) name;
-        (void) length;
-        (void) userdata;
+        Scrape *scrape = userdata;
+
+        metric_names_note(&scrape->names, name, length);
         return true;
 }
 
 static void on_sample(const ExpositionSample *sample, void *userdata) {
-        metric_selector_take(userdata, sample);
+        Scrape *scrape = userdata;
+
+        metric_selector_take(scrape->selector, sample);
 }
 
 static int read_exposition(const char *text) {
@@ -385,15 +403,19 @@ static int read_exposition(const char *text) {
         _cleanup_(metric_selector_freep) MetricSelector *selector = NULL;
         _cleanup_(exposition_done) Exposition exposition = {};
         _cleanup_free_ char *why = NULL;
+        Scrape scrape = {};
         int r;
 
         r = metric_selector_parse("rate(a{b=~\"c|d\"})", &selector, &why);
         if (r < 0)
                 return r;
+        scrape.selector = selector;
         metric_selector_begin(selector);
-        exposition_begin(&exposition, &handler, selector);
+        exposition_begin(&exposition, &handler, &scrape);
         exposition_read(&exposition, text, 5); /* in pieces: the rest is kept until it comes */
         exposition_read(&exposition, text + 5, strlen(text + 5));
+        (void) metric_names_find_nearest(&scrape.names, "b");
+        metric_names_done(&scrape.names);
         return exposition_end(&exposition);
 }
 
@@ -404,12 +426,48 @@ static void test_expositions(void **state) {
                          0);
 }
 
+/* A store of ours, through a file and through a descriptor, as after a restart. */
+static int keep_state(const char *path) {
+        static const char *const globals[] = { "budget", NULL };
+        static const StateLayout layout = { 1, 16, 8, 8, globals };
+        StateSlotName slots[] = { { "orders", 7 }, { "web", 8 } };
+        _cleanup_(state_store_freep) StateStore *made = NULL, *read = NULL, *adopted = NULL;
+        _cleanup_free_ char *why = NULL, *again = NULL;
+        StateSlot slot;
+        int r;
+
+        r = state_store_new(&layout, slots, ELEMENTS(slots), &made);
+        if (r >= 0)
+                r = state_store_save_file(made, path);
+        if (r >= 0)
+                r = state_store_load_file(&layout, path, &read, &why);
+        if (r >= 0)
+                r = state_store_adopt(&layout, dup(state_store_fd(read)), &adopted, &again);
+        if (r >= 0)
+                r = state_store_copy(adopted, made, true);
+        if (r >= 0)
+                r = state_store_find(adopted, "web", 8, &slot);
+        return r;
+}
+
+static void test_state(void **state) {
+        char path[] = "/tmp/healthd-test-XXXXXX";
+        int fd = mkstemp(path);
+
+        (void) state;
+        assert_true(fd >= 0);
+        (void) fd_close(fd);
+        assert_int_equal(exhaust(keep_state, path), 0);
+        assert_int_equal(unlink(path), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_configuration), cmocka_unit_test(test_alerts),
                 cmocka_unit_test(test_templates),     cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_control),       cmocka_unit_test(test_plugins),
                 cmocka_unit_test(test_dns),           cmocka_unit_test(test_expositions),
+                cmocka_unit_test(test_state),
         };
         cJSON_Hooks hooks = { json_malloc, free };
 
