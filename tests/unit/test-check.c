@@ -393,7 +393,9 @@ static void test_state_of_a_check(void **state) {
 
         (void) state;
         before->last_status = STATUS_UNHEALTHY;
-        before->breaker = (Breaker){ BREAKER_HALF_OPEN, .wait_usec = 7, .max_reset_usec = 9 };
+        before->breaker = (Breaker){ .position = BREAKER_HALF_OPEN,
+                                     .wait_usec = 7,
+                                     .max_reset_usec = 9 };
         after->breaker.max_reset_usec = 9;
         /* The last letter that is kept has two bytes, and only one of them would fit. */
         before->last_reason = strdup("0123456789012345678901234567890123456789012345678901234567890"
