@@ -4,6 +4,7 @@
 import pytest
 
 import servers
+from alerts import Service
 from healthd import Healthd
 
 
@@ -43,3 +44,19 @@ def nginx():
 @pytest.fixture
 def postgres():
     yield from running(servers.Postgres())
+
+
+@pytest.fixture
+def service(daemon):
+    thing = Service(daemon.directory / "service.sock").up()
+    yield thing
+    thing.down()
+
+
+@pytest.fixture
+def webhook():
+    # Not above: it takes a library that only alerts need.
+    from receivers import Webhook  # pylint: disable=import-outside-toplevel
+    receiver = Webhook().start()
+    yield receiver
+    receiver.close()

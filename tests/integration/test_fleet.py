@@ -61,6 +61,9 @@ class Host:
         self.page.touch()
         self.daemon.write_conf("[Server]\nDetails=always\n")
         self.daemon.write_check("shop", PAGE.format(port=pages.port, page=self.page.name))
+        (self.daemon.config / "alerts").mkdir()
+        (self.daemon.config / "alerts/log.alert").write_text(
+            "[Alert]\nType=exec\nMerge=0\n[Exec]\nCommand=/usr/bin/true\n", encoding="ascii")
 
     def fail(self):
         self.page.unlink()
