@@ -12,31 +12,23 @@
 #include "config/config-search.h"
 #include "config/config-table.h"
 #include "probe/probe-table.h"
+#include "settings.h"
 
 #define MAIN_FILE "healthd.conf"
 #define MASK      "***"
 
 /* What of a file may be shown. */
 typedef struct Discretion {
-        const char *open_section; /* all of it; NULL: every section */
-        const ProbeType *type;    /* of its section what is known and no secret; NULL: nothing */
-        char *const *secrets;     /* to be taken out of what is shown */
+        const char *open_section;      /* all of it, or NULL */
+        const ConfigSection *sections; /* of these what is known and no secret */
+        size_t n_sections;
+        char *const *secrets; /* to be taken out of what is shown */
 } Discretion;
 
 /* Whether a value may be shown, but for the secrets in it. */
 static bool may_show(const Discretion *discretion, const ConfigEntry *entry) {
-        const ProbeType *type = discretion->type;
-
-        if (!discretion->open_section || string_equal(entry->section, discretion->open_section))
-                return true;
-        if (!type || !string_equal(entry->section, type->section))
-                return false;
-        for (const ConfigKey *key = type->keys; key && key->name; key++)
-                if (string_equal(key->name, entry->key))
-                        return !(key->flags & CONFIG_SECRET) ||
-                               string_after_prefix(entry->value, CREDENTIAL_PREFIX);
-        /* A misspelt Password= perhaps. */
-        return false;
+        return string_equal(entry->section, discretion->open_section) ||
+               config_may_show(discretion->sections, discretion->n_sections, entry);
 }
 
 static int print_entry(FILE *out, const ConfigEntry *entry, const Discretion *discretion) {
@@ -82,9 +74,10 @@ static int print_file(FILE *out, const ConfigFile *file, const Discretion *discr
 
 static int print_main_file(char *const *directories, FILE *out, ConfigProblems *problems) {
         _cleanup_(config_file_freep) ConfigFile *file = NULL;
-        const Discretion discretion = {};
+        Discretion discretion = {};
         int r;
 
+        discretion.sections = settings_main_sections(&discretion.n_sections);
         r = config_search_read(directories, MAIN_FILE, problems, &file);
         return r < 0 ? r : print_file(out, file, &discretion);
 }
@@ -94,13 +87,18 @@ static int print_check(FILE *out, const ConfigFile *file) {
         _cleanup_(check_settings_done) CheckSettings settings = {};
         ConfigContext context = { .problems = &ignored, .verify_only = true };
         Discretion discretion = { .open_section = "Check" };
+        ConfigSection of_type = {};
         int r;
 
         /* It says what the secrets are, and its type only if there is no mistake about them. */
         r = check_settings_load(&settings, file, probe_types, NULL, &context);
         if (r < 0)
                 return r;
-        discretion.type = settings.type;
+        if (settings.type) {
+                of_type = (ConfigSection){ settings.type->section, settings.type->keys, NULL };
+                discretion.sections = &of_type;
+                discretion.n_sections = 1;
+        }
         discretion.secrets = settings.secrets;
         return print_file(out, file, &discretion);
 }

@@ -212,6 +212,8 @@ static int manager_apply(Manager *manager, Settings *settings) {
         int r;
 
         r = manager_build_checks(manager, settings, &checks);
+        if (r >= 0)
+                r = http_server_set_gate(manager->server, &settings->gate);
         if (r < 0) {
                 check_set_drop(&checks, &old);
                 return r;
@@ -485,6 +487,12 @@ static int manager_load(Manager *manager, char **ret_error) {
                 manager_log_mistakes(manager, &settings);
                 manager_log_advice(manager, &settings);
         }
+        if (settings.gate.closed)
+                journal_submit(manager->journal,
+                               journal_entry_new(LOG_ERR, MESSAGE_TCP_CLOSED,
+                                                 "Nobody is let in over TCP: it is not clear who "
+                                                 "may come in. Correct healthd.conf and reload; "
+                                                 "the unix socket is open."));
         return manager_apply(manager, &settings);
 }
 

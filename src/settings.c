@@ -13,6 +13,7 @@
 #include "config/config-search.h"
 #include "config/config-table.h"
 #include "probe/probe-table.h"
+#include "publish/gate-settings.h"
 #include "publish/guard-advice.h"
 
 static const char *const ready_when_words[] = {
@@ -26,8 +27,12 @@ static const char *const details_words[] = {
         [DETAILS_LOCAL] = "local",
         [DETAILS_ALWAYS] = "always",
         [DETAILS_NEVER] = "never",
+        [DETAILS_AUTHENTICATED] = "authenticated",
         NULL,
 };
+
+/* Who may come in over TCP is in files and credentials, never in a line of the configuration. */
+#define GATE_FLAGS (CONFIG_FILE | CONFIG_CREDENTIAL)
 
 static const ConfigKey health_keys[] = {
         { "ReadyWhen", config_parse_word_of, offsetof(Settings, ready_when), ready_when_words },
@@ -42,7 +47,19 @@ static const ConfigKey watchdog_keys[] = {
 static const ConfigKey server_keys[] = {
         { "Details", config_parse_word_of, offsetof(Settings, details), details_words },
         { "Textfile", config_parse_path, offsetof(Settings, textfile) },
+        { "Certificate", config_parse_string, offsetof(Settings, gate_keys.certificate),
+          .flags = GATE_FLAGS },
+        { "Key", config_parse_string, offsetof(Settings, gate_keys.key), .flags = GATE_FLAGS },
+        { "ClientCA", config_parse_string, offsetof(Settings, gate_keys.client_ca),
+          .flags = GATE_FLAGS },
+        { "Token", config_parse_string, offsetof(Settings, gate_keys.token), .flags = GATE_FLAGS },
         {},
+};
+
+static const ConfigSection main_sections[] = {
+        { "Health", health_keys, NULL },
+        { "Watchdog", watchdog_keys, NULL },
+        { "Server", server_keys, NULL },
 };
 
 static const RateLimit default_restart_limit = { 3, USEC_PER_HOUR };
@@ -55,25 +72,44 @@ void settings_done(Settings *settings) {
                 alert_settings_done(&settings->alerts[i]);
         free(settings->alerts);
         free(settings->textfile);
+        http_gate_keys_done(&settings->gate_keys);
+        http_gate_done(&settings->gate);
         config_problems_done(&settings->problems);
         config_problems_done(&settings->advice);
         *settings = (Settings){};
 }
 
+const ConfigSection *settings_main_sections(size_t *ret_n) {
+        *ret_n = ELEMENTS(main_sections);
+        return main_sections;
+}
+
 static int settings_load_main(Settings *settings, char *const *directories,
                               ConfigContext *context) {
         _cleanup_(config_file_freep) ConfigFile *file = NULL;
-        const ConfigSection sections[] = {
-                { "Health", health_keys, settings },
-                { "Watchdog", watchdog_keys, settings },
-                { "Server", server_keys, settings },
-        };
+        ConfigSection sections[ELEMENTS(main_sections)];
+        size_t first_problem;
         int r;
 
         r = config_search_read(directories, "healthd.conf", context->problems, &file);
         if (r < 0)
                 return r;
-        return config_apply(file, sections, ELEMENTS(sections), context);
+        for (size_t i = 0; i < ELEMENTS(sections); i++) {
+                sections[i] = main_sections[i];
+                sections[i].target = settings;
+        }
+        first_problem = context->problems->n_items;
+        r = config_apply(file, sections, ELEMENTS(sections), context);
+        if (r >= 0 && gate_settings_are_unclear(file, first_problem, context->problems)) {
+                settings->gate.closed = true;
+                return 0;
+        }
+        if (r >= 0)
+                r = gate_settings_load(file, &settings->gate_keys, context, &settings->gate);
+        return r < 0 ? r
+                     : gate_settings_advise(file, &settings->gate,
+                                            settings->details == DETAILS_AUTHENTICATED,
+                                            &settings->advice);
 }
 
 static int settings_load_checks(Settings *settings, char *const *directories, Runtime *runtime,
@@ -141,6 +177,7 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
 
         settings.helper_directory = context.helper_directory;
         r = settings_load_main(&settings, directories, &context);
+        context.secrets = string_list_free_secret(context.secrets);
         if (r < 0)
                 return r;
         r = settings_load_checks(&settings, directories, runtime, &context);

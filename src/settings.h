@@ -5,7 +5,8 @@
 
 #include "alert/alert-settings.h"
 #include "check/check-settings.h"
-#include "config/config-file.h"
+#include "config/config-table.h"
+#include "publish/http-gate.h"
 #include "publish/http-server.h"
 #include "publish/restart-budget.h"
 #include "publish/service-status.h"
@@ -13,6 +14,8 @@
 typedef struct Settings {
         ReadyWhen ready_when;
         DetailsPolicy details;
+        HttpGateKeys gate_keys;
+        HttpGate gate;                /* closed if what is written of it has mistakes */
         char *textfile;               /* path of the metrics for node_exporter, or NULL */
         const char *helper_directory; /* borrowed from the environment */
         RateLimit restart_limit;
@@ -37,3 +40,6 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
  */
 int settings_keep_checks(Settings *settings, char *const *names, const char **ret_missing);
 void settings_done(Settings *settings);
+
+/* The sections of healthd.conf and their keys; *ret_n: how many. */
+const ConfigSection *settings_main_sections(size_t *ret_n);

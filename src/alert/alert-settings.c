@@ -64,9 +64,7 @@ void alert_settings_done(AlertSettings *settings) {
         string_list_free(settings->checks);
         string_list_free(settings->groups);
         string_list_free(settings->severities);
-        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
-                string_free_secret(settings->secrets[i]);
-        free(settings->secrets);
+        string_list_free_secret(settings->secrets);
         *settings = (AlertSettings){};
 }
 

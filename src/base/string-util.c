@@ -336,6 +336,12 @@ StringList string_list_free(StringList list) {
         return NULL;
 }
 
+StringList string_list_free_secret(StringList list) {
+        for (size_t i = 0; list && list[i]; i++)
+                explicit_bzero(list[i], strlen(list[i]));
+        return string_list_free(list);
+}
+
 void text_buffer_done(TextBuffer *buffer) {
         free(buffer->text);
         *buffer = (TextBuffer){};

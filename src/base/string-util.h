@@ -80,8 +80,13 @@ bool string_list_contains(char *const *list, const char *text);
 bool string_list_matches(char *const *globs, const char *text);
 size_t string_list_length(char *const *list);
 StringList string_list_free(StringList list);
+/* The same, and nothing of the texts is left in memory. */
+StringList string_list_free_secret(StringList list);
 static inline void string_list_freep(StringList *list) {
         string_list_free(*list);
+}
+static inline void string_list_free_secretp(StringList *list) {
+        string_list_free_secret(*list);
 }
 
 /*

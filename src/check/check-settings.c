@@ -108,9 +108,7 @@ void check_settings_done(CheckSettings *settings) {
         condition_list_done(&settings->unhealthy_when);
         maintenance_list_done(&settings->maintenance);
         guard_settings_done(&settings->guard);
-        for (size_t i = 0; settings->secrets && settings->secrets[i]; i++)
-                string_free_secret(settings->secrets[i]);
-        free(settings->secrets);
+        string_list_free_secret(settings->secrets);
         *settings = (CheckSettings){};
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -292,6 +293,9 @@ static int report_unknown_key(const ConfigEntry *entry, const ConfigSection *sec
 static bool value_may_be_shown(const ConfigKey *key, const char *value) {
         if (key->flags & CONFIG_SECRET || strlen(value) > SHOWN_VALUE_MAX)
                 return false;
+        /* What was written in the place of a path may be what should be in the file. */
+        if (key->flags & CONFIG_FILE && *value != '/')
+                return false;
         for (const char *p = value; *p; p++)
                 if (iscntrl((unsigned char) *p))
                         return false;
@@ -314,37 +318,52 @@ static int credential_absent(const char *name, char **ret_why) {
                    name, name);
 }
 
-/* The file without its last newline. */
-static int credential_load(const char *directory, const char *name, char **ret_value,
-                           char **ret_why) {
-        _cleanup_free_ char *path = NULL, *content = NULL;
+/*
+ * The text in a file without its last newline; what: how the file is called in *ret_why. A FIFO
+ * would hold whoever opens it.
+ */
+static int content_load(const char *path, const char *what, char **ret_value, char **ret_why) {
+        _cleanup_free_ char *content = NULL;
+        struct stat status;
         int r, length;
 
-        r = string_printf(&path, "%s/%s", directory, name);
-        if (r < 0)
-                return r;
+        if (stat(path, &status) < 0)
+                return errno == ENOENT ? -ENOENT
+                                       : why(ret_why, "%s cannot be read: %s", what,
+                                             strerrordesc_np(errno));
+        if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+                return why(ret_why, "%s is not a regular file", what);
         content = malloc(CREDENTIAL_SIZE_MAX + 2);
         if (!content)
                 return -ENOMEM;
         length = file_read_small(path, content, CREDENTIAL_SIZE_MAX + 2);
-        if (length == -ENOENT)
-                return credential_absent(name, ret_why);
         if (length < 0)
-                return why(ret_why, "the credential \"%s\" cannot be read: %s", name,
-                           strerrordesc_np(-length));
+                return why(ret_why, "%s cannot be read: %s", what, strerrordesc_np(-length));
         if (length > CREDENTIAL_SIZE_MAX)
-                r = why(ret_why, "the credential \"%s\" is larger than 1 MiB", name);
+                r = why(ret_why, "%s is larger than 1 MiB", what);
         else if (memchr(content, '\0', (size_t) length))
-                r = why(ret_why, "the credential \"%s\" contains a NUL byte; it must be text",
-                        name);
+                r = why(ret_why, "%s contains a NUL byte; it must be text", what);
         else if (length == 0 || string_equal(content, "\n"))
-                r = why(ret_why, "the credential \"%s\" is empty", name);
+                r = why(ret_why, "%s is empty", what);
         else {
                 *ret_value = strndup(content, (size_t) length - (content[length - 1] == '\n'));
                 r = *ret_value ? 0 : -ENOMEM;
         }
         explicit_bzero(content, (size_t) length);
         return r;
+}
+
+static int credential_load(const char *directory, const char *name, char **ret_value,
+                           char **ret_why) {
+        _cleanup_free_ char *path = NULL, *what = NULL;
+        int r;
+
+        r = string_printf(&path, "%s/%s", directory, name);
+        if (r >= 0)
+                r = string_printf(&what, "the credential \"%s\"", name);
+        if (r >= 0)
+                r = content_load(path, what, ret_value, ret_why);
+        return r == -ENOENT ? credential_absent(name, ret_why) : r;
 }
 
 /*
@@ -373,7 +392,7 @@ static int credential_read(ConfigContext *context, const char *name, char **ret_
                 return credential_absent(name, ret_why);
         /* Whoever verifies by hand has no credentials; the rest can be verified all the same. */
         context->placeholder_used = true;
-        *ret_value = strdup("placeholder");
+        *ret_value = strdup(CREDENTIAL_PLACEHOLDER);
         return *ret_value ? 0 : -ENOMEM;
 }
 
@@ -399,6 +418,18 @@ static int entry_read_credential(const ConfigEntry *entry, const char *value,
         return string_printf(ret_held, "%.*s%s", (int) (value - entry->value), entry->value, held);
 }
 
+static int entry_read_file(const ConfigEntry *entry, ConfigContext *context, char **ret_held,
+                           char **ret_why) {
+        int r;
+
+        if (*entry->value != '/')
+                return why(ret_why, "write the absolute path of a file, or credential:NAME");
+        r = content_load(entry->value, "the file", ret_held, ret_why);
+        if (r == -ENOENT)
+                return why(ret_why, "there is no such file");
+        return r < 0 ? r : string_list_add(&context->secrets, *ret_held);
+}
+
 /* Resolves a reference into *ret_held (NULL: the value is what is written); notes secrets. */
 static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigContext *context,
                          char **ret_held, char **ret_why) {
@@ -409,6 +440,8 @@ static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigC
                 return entry_read_credential(entry, value, context, ret_held, ret_why);
         if (refers)
                 return why(ret_why, "this key takes no credential; write the value itself");
+        if (key->flags & CONFIG_FILE)
+                return entry_read_file(entry, context, ret_held, ret_why);
         if (!(key->flags & CONFIG_SECRET) || key->flags & CONFIG_PARTLY)
                 return 0;
         return string_list_add(&context->secrets, value);
@@ -428,10 +461,23 @@ static int entry_apply(const ConfigEntry *entry, const ConfigKey *key, void *fie
         if (r == 0 || r == -ENOMEM)
                 return r;
         /* A placeholder need not look like what it stands for. */
-        if (held && !credentials_are_visible(context))
+        if (held && *entry->value != '/' && !credentials_are_visible(context))
                 return 0;
         report_value(entry, key, text, context->problems);
         return 0;
+}
+
+bool config_may_show(const ConfigSection *sections, size_t n_sections, const ConfigEntry *entry) {
+        const ConfigSection *section = section_find(sections, n_sections, entry->section);
+        const ConfigKey *key = section ? section_find_key(section, entry->key) : NULL;
+
+        /* A misspelt Password= perhaps. */
+        if (!key)
+                return false;
+        if (string_after_prefix(entry->value, CREDENTIAL_PREFIX))
+                return true;
+        return !(key->flags & CONFIG_SECRET) &&
+               (!(key->flags & CONFIG_FILE) || *entry->value == '/');
 }
 
 /* A key's number among those of all sections; without a key, how many there are before section. */

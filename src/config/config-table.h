@@ -18,7 +18,9 @@
 #include "config/config-file.h"
 
 /* "credential:NAME" stands for the contents of a file systemd put there. */
-#define CREDENTIAL_PREFIX "credential:"
+#define CREDENTIAL_PREFIX      "credential:"
+/* What stands for its contents where they cannot be seen, while only verifying. */
+#define CREDENTIAL_PLACEHOLDER "placeholder"
 
 typedef enum ConfigFlags {
         CONFIG_SECRET = 1 << 0,     /* the value is never shown, not even in an error text */
@@ -26,6 +28,8 @@ typedef enum ConfigFlags {
         CONFIG_LIST = 1 << 2,       /* for parsers of your own that append: see ConfigParser */
         CONFIG_ASSIGNMENT = 1 << 3, /* NAME=VALUE: the other flags speak of VALUE */
         CONFIG_PARTLY = 1 << 4, /* with CONFIG_SECRET: what of a value is secret, prepare() says */
+        CONFIG_FILE = 1
+                      << 5, /* the value is a file's path, or a credential: what is in it counts */
 } ConfigFlags;
 
 typedef struct ConfigKey ConfigKey;
@@ -94,6 +98,9 @@ typedef struct ConfigContext {
  */
 int config_apply(const ConfigFile *file, const ConfigSection *sections, size_t n_sections,
                  ConfigContext *context);
+
+/* Whether an entry's value may be shown as it is written: its key is known, and no secret's. */
+bool config_may_show(const ConfigSection *sections, size_t n_sections, const ConfigEntry *entry);
 
 /* The last assignment of a key (not reset afterwards), or NULL: to find Type= before the rest. */
 const ConfigEntry *config_file_find(const ConfigFile *file, const char *section, const char *key);

@@ -94,6 +94,33 @@ static const RefusalText refusal_texts[_REFUSAL_MAX] = {
         [REFUSAL_NO_SUCH_GROUP] = { MHD_HTTP_NOT_FOUND,
                                     "{\"detail\":\"no check is in a group of this name; "
                                     "Groups= in a check file names them\"}" },
+        [REFUSAL_IN_THE_CLEAR] = { MHD_HTTP_FORBIDDEN,
+                                   "{\"detail\":\"this port speaks TLS now; connect anew\"}" },
+        [REFUSAL_NO_CERTIFICATE] = { MHD_HTTP_FORBIDDEN,
+                                     "{\"detail\":\"a client certificate is asked for here\"}" },
+        [REFUSAL_CERTIFICATE_EXPIRED] = { MHD_HTTP_FORBIDDEN,
+                                          "{\"detail\":\"the client certificate has expired or "
+                                          "is not valid yet\"}" },
+        [REFUSAL_CERTIFICATE_UNTRUSTED] = { MHD_HTTP_FORBIDDEN,
+                                            "{\"detail\":\"the client certificate is not one of "
+                                            "those that are trusted here\"}" },
+        [REFUSAL_NO_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
+                               "{\"detail\":\"a token is asked for here: Authorization: "
+                               "Bearer TOKEN\"}" },
+        [REFUSAL_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
+                            "{\"detail\":\"the token is not one that is known here\"}" },
+};
+
+/* What some answers need besides. */
+static const struct {
+        Refusal refusal;
+        const char *name, *value;
+} refusal_headers[] = {
+        { REFUSAL_METHOD, MHD_HTTP_HEADER_ALLOW, "GET, HEAD" },
+        { REFUSAL_CONTROL_METHOD, MHD_HTTP_HEADER_ALLOW, "POST" },
+        { REFUSAL_NO_TOKEN, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"healthd\"" },
+        { REFUSAL_TOKEN, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+          "Bearer realm=\"healthd\", error=\"invalid_token\"" },
 };
 
 static int response_add_header(struct MHD_Response *response, const char *name, const char *value) {
@@ -254,14 +281,12 @@ int endpoints_new(const HealthView *view, Endpoints **ret) {
                 if (!endpoints->refusals[i])
                         return -ENOMEM;
         }
-        r = response_add_header(endpoints->refusals[REFUSAL_METHOD], MHD_HTTP_HEADER_ALLOW,
-                                "GET, HEAD");
-        if (r < 0)
-                return r;
-        r = response_add_header(endpoints->refusals[REFUSAL_CONTROL_METHOD], MHD_HTTP_HEADER_ALLOW,
-                                "POST");
-        if (r < 0)
-                return r;
+        for (size_t i = 0; i < ELEMENTS(refusal_headers); i++) {
+                r = response_add_header(endpoints->refusals[refusal_headers[i].refusal],
+                                        refusal_headers[i].name, refusal_headers[i].value);
+                if (r < 0)
+                        return r;
+        }
         r = no_such_path_new(&endpoints->no_such_path);
         if (r < 0)
                 return r;

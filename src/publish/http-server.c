@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "publish/endpoints.h"
+#include "publish/http-engine.h"
 #include "publish/http-listener.h"
 #include "publish/listen-socket.h"
 
@@ -23,7 +24,7 @@
 #define SWEEP_USEC        USEC_PER_SEC
 #define DRAIN_SWEEP_USEC  (50 * USEC_PER_MSEC)
 #define DRAIN_IDLE_USEC   (100 * USEC_PER_MSEC)
-#define RUNS_MAX          8 /* then other sources have their turn */
+#define JUDGE_USEC        USEC_PER_MIN /* so long a verdict on a certificate holds */
 
 /*
  * What libmicrohttpd keeps a request in, and starts by reading into half of. Beyond it the answer
@@ -38,6 +39,11 @@ struct HttpConnection {
         int fd; /* libmicrohttpd's */
         PeerKind kind;
         bool local;
+        HttpTls *tls; /* what it began with; NULL: in the clear */
+        HttpTlsTransport transport;
+        HttpTls *judge; /* who judged the client's certificate; NULL: nobody yet */
+        TlsPeer verdict;
+        uint64_t judged_usec;
         uint64_t begun_usec; /* accepted, or asked, or the previous answer was complete */
         bool served;         /* it has had an answer and may idle for a while */
         /* Of the request under way. */
@@ -56,12 +62,11 @@ struct HttpServer {
         Runtime *runtime;
         DetailsPolicy details;
         ControlAccess access;
+        HttpGate gate;
         Endpoints *endpoints;
         HttpListeners listeners;
-        struct MHD_Daemon *daemon;
-        sd_event_source *io_source;
-        sd_event_source *
-                        again_source; /* libmicrohttpd has work left that no descriptor announces */
+        HttpEngine plain;
+        HttpEngine tls; /* started when it is needed */
         HttpConnection *connections;
         HttpConnection *adding; /* while MHD_add_connection() runs */
         Timer sweep_timer;      /* armed while there are connections */
@@ -82,6 +87,8 @@ static void http_connection_free(HttpConnection *connection) {
                 connection->next->previous = connection->previous;
         http_listeners_release(&server->listeners, connection->kind);
         text_buffer_done(&connection->body);
+        http_tls_unref(connection->tls);
+        http_tls_unref(connection->judge);
         free(connection);
 }
 
@@ -94,6 +101,7 @@ static HttpConnection *http_connection_new(HttpServer *server, const Peer *peer)
                 .server = server,
                 .next = server->connections,
                 .fd = peer->fd,
+                .transport = { peer->fd, &server->tls.n_moves },
                 .kind = peer->kind,
                 .local = peer->local,
                 .begun_usec = now_monotonic_usec(),
@@ -104,10 +112,13 @@ static HttpConnection *http_connection_new(HttpServer *server, const Peer *peer)
         return connection;
 }
 
+/* Of one that was let in. */
 static bool http_connection_sees_details(const HttpConnection *connection) {
         switch (connection->server->details) {
         case DETAILS_LOCAL:
                 return connection->local;
+        case DETAILS_AUTHENTICATED:
+                return connection->local || http_gate_authenticates(&connection->server->gate);
         case DETAILS_ALWAYS:
                 return true;
         case DETAILS_NEVER:
@@ -120,12 +131,16 @@ static bool http_connection_sees_details(const HttpConnection *connection) {
 static void http_server_on_connection(void *userdata, struct MHD_Connection *mhd, void **context,
                                       enum MHD_ConnectionNotificationCode what) {
         HttpServer *server = userdata;
+        HttpConnection *connection;
 
-        (void) mhd;
-        if (what == MHD_CONNECTION_NOTIFY_STARTED)
-                *context = TAKE_PTR(server->adding);
-        else if (*context)
-                http_connection_free(TAKE_PTR(*context));
+        if (what != MHD_CONNECTION_NOTIFY_STARTED) {
+                if (*context)
+                        http_connection_free(TAKE_PTR(*context));
+                return;
+        }
+        connection = *context = TAKE_PTR(server->adding);
+        if (connection->tls)
+                (void) http_tls_begin(connection->tls, mhd, &connection->transport);
 }
 
 /* The request line is there. What is returned comes back as the request's context. */
@@ -190,13 +205,71 @@ static void http_connection_judge_peer(HttpConnection *connection, const char *p
                             (connection->trusted || control_is_open(verb));
 }
 
-/* The body is read to its end before an answer, so one that is announced as large is refused. */
+/* A verdict is no longer worth anything once there are other authorities, and grows old. */
+static TlsPeer http_connection_judge_certificate(HttpConnection *connection,
+                                                 struct MHD_Connection *mhd) {
+        HttpServer *server = connection->server;
+
+        if (connection->judge == server->gate.tls &&
+            server->now_usec < connection->judged_usec + JUDGE_USEC)
+                return connection->verdict;
+        connection->verdict = http_tls_judge(server->gate.tls, mhd);
+        connection->judged_usec = server->now_usec;
+        /* After the judgement, which the session's use of the former one ends with. */
+        http_tls_unref(connection->judge);
+        connection->judge = http_tls_ref(server->gate.tls);
+        return connection->verdict;
+}
+
+/* Whether a request is to be answered at all; sets *ret_refusal if it is not. */
+static bool http_connection_is_admitted(HttpConnection *connection, struct MHD_Connection *mhd,
+                                        Refusal *ret_refusal) {
+        static const Refusal refusals[] = {
+                [TLS_PEER_WITHOUT_CERTIFICATE] = REFUSAL_NO_CERTIFICATE,
+                [TLS_PEER_EXPIRED] = REFUSAL_CERTIFICATE_EXPIRED,
+                [TLS_PEER_UNTRUSTED] = REFUSAL_CERTIFICATE_UNTRUSTED,
+        };
+        const HttpGate *gate = &connection->server->gate;
+        const char *authorization;
+
+        if (connection->kind != PEER_TCP)
+                return true;
+        if (gate->tls && !connection->tls) {
+                /* It was open when a reload has brought TLS. */
+                *ret_refusal = REFUSAL_IN_THE_CLEAR;
+                return false;
+        }
+        if (gate->tls && http_tls_asks_clients(gate->tls)) {
+                TlsPeer peer = http_connection_judge_certificate(connection, mhd);
+
+                if (peer != TLS_PEER_TRUSTED) {
+                        *ret_refusal = refusals[peer];
+                        return false;
+                }
+        }
+        if (!gate->tokens)
+                return true;
+        authorization = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_AUTHORIZATION);
+        *ret_refusal = authorization ? REFUSAL_TOKEN : REFUSAL_NO_TOKEN;
+        return http_gate_knows_token(gate, authorization);
+}
+
+/*
+ * Who may not come in is told so before anything of a body is read, which ends the connection. The
+ * body of others is read to its end before an answer, so one that is announced as large is refused.
+ */
 static enum MHD_Result http_connection_on_headers(HttpConnection *connection,
                                                   struct MHD_Connection *mhd, const char *path) {
         const char *length = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND,
                                                          MHD_HTTP_HEADER_CONTENT_LENGTH);
+        Refusal refusal;
 
         connection->headers_seen = true;
+        if (!http_connection_is_admitted(connection, mhd, &refusal))
+                return http_connection_queue(
+                                connection, mhd,
+                                endpoints_refuse(connection->server->endpoints, refusal));
         if (string_after_prefix(path, CONTROL_PREFIX))
                 http_connection_judge_peer(connection, path);
         if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
@@ -283,18 +356,24 @@ static void http_server_on_sweep(Timer *timer, void *userdata) {
         http_server_arm_sweep(server);
 }
 
+/* Nobody is served by less than what was configured: neither in the clear nor without being asked.
+ */
 static int http_server_on_peer(const Peer *peer, void *userdata) {
         HttpServer *server = userdata;
+        bool over_tcp = peer->kind == PEER_TCP;
+        HttpEngine *engine = over_tcp && server->gate.tls ? &server->tls : &server->plain;
 
-        server->adding = http_connection_new(server, peer);
+        server->adding = over_tcp && server->gate.closed ? NULL : http_connection_new(server, peer);
         if (!server->adding) {
                 close(peer->fd);
                 http_listeners_release(&server->listeners, peer->kind);
-                return -ENOMEM;
+                return over_tcp && server->gate.closed ? 0 : -ENOMEM;
         }
+        if (engine == &server->tls)
+                server->adding->tls = http_tls_ref(server->gate.tls);
         if (!timer_is_armed(&server->sweep_timer))
                 http_server_arm_sweep(server);
-        if (MHD_add_connection(server->daemon, peer->fd, (const struct sockaddr *) &peer->address,
+        if (MHD_add_connection(engine->daemon, peer->fd, (const struct sockaddr *) &peer->address,
                                peer->address_length) == MHD_YES)
                 return 0;
         /* It closed the descriptor; and if it had said that the connection starts, that it is gone.
@@ -310,89 +389,50 @@ static void http_server_check_drained(HttpServer *server) {
                 TAKE_PTR(server->on_drained)(server->drained_userdata);
 }
 
-/*
- * Goes on while it finds something to do: under load the next requests are there already, and
- * asking for them costs less than a turn of the loop.
- */
-static void http_server_run(HttpServer *server) {
-        const uint64_t *requests = &server->runtime->statistics.requests;
-        bool pending = true, answered = true;
-
-        server->now_usec = now_monotonic_usec();
-        for (int i = 0; i < RUNS_MAX && (pending || answered); i++) {
-                MHD_UNSIGNED_LONG_LONG timeout_ms;
-                uint64_t before = *requests;
-
-                (void) MHD_run(server->daemon);
-                answered = *requests != before;
-                pending = MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES &&
-                          timeout_ms == 0;
-        }
-        if (pending)
-                (void) sd_event_source_set_enabled(server->again_source, SD_EVENT_ONESHOT);
-}
-
-static int http_server_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void http_server_on_engine(HttpEngine *engine, void *userdata) {
         HttpServer *server = userdata;
 
-        (void) source;
-        (void) fd;
-        (void) revents;
-        http_server_run(server);
+        server->now_usec = now_monotonic_usec();
+        http_engine_run(engine);
         http_server_check_drained(server);
-        return 0;
-}
-
-static int http_server_on_again(sd_event_source *source, void *userdata) {
-        return http_server_on_io(source, -1, 0, userdata);
 }
 
 HttpServer *http_server_free(HttpServer *server) {
         if (!server)
                 return NULL;
         http_listeners_done(&server->listeners);
-        sd_event_source_disable_unref(server->io_source);
-        sd_event_source_disable_unref(server->again_source);
         /* Ends every connection, through http_server_on_connection(). */
-        if (server->daemon)
-                MHD_stop_daemon(server->daemon);
+        http_engine_stop(&server->plain);
+        http_engine_stop(&server->tls);
         assert(!server->connections);
         timer_disarm(&server->sweep_timer);
         endpoints_free(server->endpoints);
+        http_gate_done(&server->gate);
         free(server);
         return NULL;
 }
 DEFINE_CLEANUP(HttpServer, http_server_free)
 
-static int http_server_start_daemon(HttpServer *server) {
-        const union MHD_DaemonInfo *info;
-        int r;
+static int http_server_start_engine(HttpServer *server, HttpEngine *engine) {
+        bool tls = engine == &server->tls;
+        const struct MHD_OptionItem options[] = {
+                { MHD_OPTION_CONNECTION_LIMIT, _PEER_MAX * CONNECTIONS_MAX, NULL },
+                { MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL },
+                { MHD_OPTION_NOTIFY_CONNECTION, (intptr_t) http_server_on_connection, server },
+                { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t) http_server_on_completed, server },
+                { MHD_OPTION_URI_LOG_CALLBACK, (intptr_t) http_server_on_request_line, server },
+                tls ? http_tls_option() : (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL },
+                { MHD_OPTION_END, 0, NULL },
+        };
+        const HttpEngineSettings settings = {
+                .flags = tls ? MHD_USE_TLS : 0,
+                .on_request = http_server_on_request,
+                .options = options,
+                .on_ready = http_server_on_engine,
+                .userdata = server,
+        };
 
-        server->daemon = MHD_start_daemon(
-                        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
-                        http_server_on_request, server, MHD_OPTION_CONNECTION_LIMIT,
-                        (unsigned) (_PEER_MAX * CONNECTIONS_MAX),
-                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-                        MHD_OPTION_NOTIFY_CONNECTION, http_server_on_connection, server,
-                        MHD_OPTION_NOTIFY_COMPLETED, http_server_on_completed, server,
-                        MHD_OPTION_URI_LOG_CALLBACK, http_server_on_request_line, server,
-                        MHD_OPTION_END);
-        if (!server->daemon)
-                return -ENOMEM;
-        info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-        if (!info)
-                return -EOPNOTSUPP;
-        r = sd_event_add_io(server->runtime->event, &server->io_source, info->epoll_fd, EPOLLIN,
-                            http_server_on_io, server);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(server->io_source, "http-server");
-        r = sd_event_add_defer(server->runtime->event, &server->again_source, http_server_on_again,
-                               server);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(server->again_source, "http-server-again");
-        return sd_event_source_set_enabled(server->again_source, SD_EVENT_OFF);
+        return http_engine_start(engine, server->runtime, &settings);
 }
 
 int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) {
@@ -408,7 +448,7 @@ int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) 
         r = endpoints_new(view, &server->endpoints);
         if (r < 0)
                 return r;
-        r = http_server_start_daemon(server);
+        r = http_server_start_engine(server, &server->plain);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(server);
@@ -417,6 +457,21 @@ int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret) 
 
 void http_server_set_details(HttpServer *server, DetailsPolicy policy) {
         server->details = policy;
+}
+
+int http_server_set_gate(HttpServer *server, HttpGate *gate) {
+        int r;
+
+        if (gate->tls && !server->tls.daemon) {
+                r = http_server_start_engine(server, &server->tls);
+                if (r < 0)
+                        return r;
+        }
+        /* Connections hold what they began with, and their next request is judged by the new. */
+        http_gate_done(&server->gate);
+        server->gate = *gate;
+        *gate = (HttpGate){};
+        return 0;
 }
 
 void http_server_set_control_handler(HttpServer *server, ControlHandler handler, void *userdata) {
@@ -464,7 +519,9 @@ void http_server_drain(HttpServer *server, void (*on_drained)(void *userdata), v
         endpoints_set_closing(server->endpoints);
         http_listeners_done(&server->listeners);
         /* What has been sent already counts as begun. */
-        http_server_run(server);
+        server->now_usec = now_monotonic_usec();
+        http_engine_run(&server->plain);
+        http_engine_run(&server->tls);
         http_server_arm_sweep(server);
         http_server_check_drained(server);
 }

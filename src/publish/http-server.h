@@ -9,15 +9,20 @@
 
 #include "io/runtime.h"
 #include "publish/control.h"
+#include "publish/http-gate.h"
 #include "report/health-json.h"
 
 typedef struct HttpServer HttpServer;
 
-/* Who sees more than statuses; local: unix sockets and loopback peers. */
+/*
+ * Who sees more than statuses. Local: unix sockets and loopback peers; authenticated: these, and
+ * whoever has shown a certificate or a token.
+ */
 typedef enum DetailsPolicy {
         DETAILS_LOCAL,
         DETAILS_ALWAYS,
         DETAILS_NEVER,
+        DETAILS_AUTHENTICATED,
 } DetailsPolicy;
 
 /* runtime and view are borrowed. Looks a group up, which may block: for the start only. */
@@ -26,6 +31,12 @@ int http_server_new(Runtime *runtime, const HealthView *view, HttpServer **ret);
 HttpServer *http_server_free(HttpServer *server);
 
 void http_server_set_details(HttpServer *server, DetailsPolicy policy);
+
+/*
+ * Who may come in over TCP from now on; takes the gate over, on success only. Open connections stay
+ * open; their next request is let in or not by the new gate. Returns 0 or a negative errno.
+ */
+int http_server_set_gate(HttpServer *server, HttpGate *gate);
 
 /* Who does what peers who may ask for it ask for; called from the loop. */
 void http_server_set_control_handler(HttpServer *server, ControlHandler handler, void *userdata);

@@ -121,11 +121,13 @@ class Certificates:
         if result.returncode != 0:
             raise RuntimeError(f"openssl {' '.join(arguments)}: {result.stderr}")
 
-    def issue(self, name, days=30, hosts=("DNS:localhost", "IP:127.0.0.1")):
+    def issue(self, name, days=30, hosts=("DNS:localhost", "IP:127.0.0.1"), purpose=None):
         """Returns the paths (certificate, key) of a new certificate signed by this authority."""
         certificate, key = self.directory / f"{name}.crt", self.directory / f"{name}.key"
-        (self.directory / f"{name}.ext").write_text(f"subjectAltName={','.join(hosts)}\n",
-                                                    encoding="ascii")
+        extensions = f"subjectAltName={','.join(hosts)}\n"
+        if purpose:
+            extensions += f"extendedKeyUsage={purpose}\n"
+        (self.directory / f"{name}.ext").write_text(extensions, encoding="ascii")
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",

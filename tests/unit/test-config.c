@@ -82,6 +82,8 @@ static const ConfigKey redis_keys[] = {
           .flags = CONFIG_CREDENTIAL },
         { "Header", config_parse_lines, offsetof(Target, headers),
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
+        { "Contents", config_parse_string, offsetof(Target, password),
+          .flags = CONFIG_FILE | CONFIG_CREDENTIAL },
         { "Socket", config_parse_path, offsetof(Target, path) },
         { "Memory", config_parse_size, offsetof(Target, size) },
         { "Limit", config_parse_size, offsetof(Target, size), &size_range },
@@ -518,8 +520,8 @@ static void test_suggestions(void **state) {
                      "unknown key \"Address=\" in [Check]; it belongs in [Redis]");
         assert_value("Redis", "Wrong=x",
                      "unknown key \"Wrong=\" in [Redis]; known are \"Address=\", \"Password=\", "
-                     "\"SecretNumber=\", \"OpenNumber=\", \"Header=\", \"Socket=\", \"Memory=\", "
-                     "\"Limit=\"");
+                     "\"SecretNumber=\", \"OpenNumber=\", \"Header=\", \"Contents=\", \"Socket=\", "
+                     "\"Memory=\", \"Limit=\"");
         assert_value("Check", "X-Mine=x", NULL);
         assert_value("X-Mine", "Any=x", NULL);
 }
@@ -1042,6 +1044,70 @@ static void test_credentials_without_a_directory(void **state) {
         assert_int_equal(broken.problems.n_items, 1);
 }
 
+/* Applies "Contents=" with a path below the tree. */
+static void tree_apply_contents(Tree *tree, const char *name) {
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(string_printf(&text, "[Redis]\nContents=%s/%s\n", tree->root, name), 0);
+        tree_apply(tree, text);
+}
+
+static void test_a_value_may_be_a_file(void **state) {
+        _cleanup_free_ char *fifo = NULL;
+        Tree *tree = *state;
+        const Target *redis = &tree->fixture.redis;
+
+        tree_write(tree, "etc/credential", "from there\n");
+        tree_write(tree, "file", SECRET "\n\n");
+        tree_write(tree, "empty", "");
+        assert_int_equal(string_printf(&fifo, "%s/fifo", tree->root), 0);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+
+        tree_apply(tree, "[Redis]\nContents=credential:credential\n");
+        assert_string_equal(redis->password, "from there");
+        tree_apply_contents(tree, "file");
+        assert_string_equal(redis->password, SECRET "\n");
+        assert_true(string_list_contains(tree->fixture.context.secrets, SECRET "\n"));
+        assert_tree_problems(tree, "");
+        /* Nor is what was written in the place of a path repeated. */
+        tree_apply(tree, "[Redis]\nContents=" SECRET "\n");
+        tree_apply_contents(tree, "absent");
+        tree_apply_contents(tree, "empty");
+        tree_apply_contents(tree, "fifo");
+        assert_tree_problems(tree,
+                             "x.check:2: Contents=: write the absolute path of a file, or "
+                             "credential:NAME\n"
+                             "x.check:2: Contents=***/absent: there is no such file\n"
+                             "x.check:2: Contents=***/empty: the file is empty\n"
+                             "x.check:2: Contents=***/fifo: the file is not a regular file\n");
+}
+
+static void test_what_may_be_shown(void **state) {
+        const ConfigSection section = { "Redis", redis_keys, NULL };
+        static const struct {
+                const char *section, *key, *value;
+                bool shown;
+        } cases[] = {
+                { "Redis", "Address", "localhost", true },
+                { "Redis", "Password", SECRET, false },
+                { "Redis", "Password", "credential:x", true },
+                { "Redis", "Contents", SECRET, false },
+                { "Redis", "Contents", "/etc/x", true },
+                { "Redis", "Contents", "credential:x", true },
+                { "Redis", "Passwort", SECRET, false },
+                { "Redi", "Address", "localhost", false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                const ConfigEntry entry = { .section = (char *) cases[i].section,
+                                            .key = (char *) cases[i].key,
+                                            .value = (char *) cases[i].value };
+
+                assert_int_equal(config_may_show(&section, 1, &entry), cases[i].shown);
+        }
+}
+
 static void test_verifying_looks_where_it_can(void **state) {
         Tree *tree = *state;
 
@@ -1115,6 +1181,8 @@ int main(void) {
                 TREE_TEST(test_credentials),
                 TREE_TEST(test_bad_credentials),
                 cmocka_unit_test(test_credentials_without_a_directory),
+                TREE_TEST(test_a_value_may_be_a_file),
+                cmocka_unit_test(test_what_may_be_shown),
                 TREE_TEST(test_verifying_looks_where_it_can),
                 cmocka_unit_test(test_no_problem_shows_a_secret),
         };
