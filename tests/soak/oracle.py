@@ -96,7 +96,7 @@ class Rule:
             else:
                 states |= server - {HEALTHY}
         if self.stalls.during(begin, end):
-            states.add(UNHEALTHY)
+            states |= {UNHEALTHY, ERROR}
         return states
 
     def first_verdict(self):
