@@ -39,7 +39,7 @@ typedef struct Target {
 
 /* A list of its own kind: counts what it is called with. */
 static int parse_custom(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        Target *target = (Target *) ((char *) field - key->offset);
+        Target *target = (void *) ((char *) field - key->offset);
 
         if (string_equal(value, "bad")) {
                 *ret_why = strdup("not good");
