@@ -22,7 +22,7 @@ PARSERS = {
                       "probe/label-matcher", "config/http-keys"],
     "HTTP servers": ["io/http-url", "io/http-result", "io/json-pointer", "probe/exposition",
                      "probe/metric-names", "io/certificate"],
-    "Redis": ["io/redis-reader", "probe/redis-info", "probe/redis-sample"],
+    "Redis": ["io/redis-reader", "probe/redis-info"],
     "name servers": ["io/dns-message"],
     "plug-ins": ["probe/plugin", "probe/nagios-performance"],
     "kept state": ["publish/state-image", "publish/state-store", "check/check-state",

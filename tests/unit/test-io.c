@@ -25,6 +25,7 @@
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "io/address.h"
+#include "io/certificate.h"
 #include "io/curl-glue.h"
 #include "io/json-pointer.h"
 #include "io/resolver.h"
@@ -870,6 +871,20 @@ static void test_curl_free_in_handler(void **state) {
         assert_null(owner.glue);
 }
 
+static void test_certificates_that_there_are_none_of(void **state) {
+        CertificateChain chain = { .expiry = 1 };
+        CURL *easy = curl_easy_init();
+
+        (void) state;
+        assert_non_null(easy);
+        certificate_chain_read(easy, &chain);
+        assert_int_equal(chain.expiry, 0);
+        assert_null(chain.subject);
+        assert_null(certificate_advise(easy, CURLE_PEER_FAILED_VERIFICATION));
+        assert_null(certificate_advise(easy, CURLE_COULDNT_CONNECT));
+        curl_easy_cleanup(easy);
+}
+
 static int load_libcurl(void **state) {
         _cleanup_free_ char *why = NULL;
 
@@ -883,6 +898,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_address),
                 cmocka_unit_test(test_json_pointer),
+                cmocka_unit_test(test_certificates_that_there_are_none_of),
                 LOOP_TEST(test_scheduler_order),
                 LOOP_TEST(test_scheduler_in_handlers),
                 LOOP_TEST(test_scheduler_extremes),

@@ -35,7 +35,7 @@
 #define FLIPS_VARIABLE "HEALTHD_TEST_FLIPS"
 #define VARIANTS       64
 #define VARIANTS_QUICK 2
-#define STRIDE_QUICK   17   /* prime, so that it meets every field of a repeated record */
+#define STRIDE_QUICK   17 /* prime, so that it meets every field of a repeated record */
 #define PADDING_MIN    64
 
 typedef struct Trend {
@@ -453,6 +453,22 @@ static void test_flips(void **state) {
         assert_true(flips.fixture->n_kept > flips.fixture->n_lost);
 }
 
+/* The watchdog had its way: that is one restart. */
+static void test_a_restart_is_counted_when_it_was_let_happen(void **state) {
+        RestartBudget budget = {};
+
+        (void) state;
+        restart_budget_begin(&budget, USEC_PER_SEC);
+        assert_int_equal(budget.restarts.n_times, 0);
+        budget.withholding = true;
+        restart_budget_begin(&budget, USEC_PER_SEC);
+        restart_budget_begin(&budget, 2 * USEC_PER_SEC);
+        assert_int_equal(budget.restarts.n_times, 1);
+        assert_true(restart_budget_is_valid(&budget));
+        assert_true(restart_budget_clear(&budget));
+        assert_false(restart_budget_clear(&budget));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_all_of_it_comes_back, fixture_setup,
@@ -460,6 +476,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                                 test_of_another_boot_only_what_has_wall_times_comes_back,
                                 fixture_setup, fixture_teardown),
+                cmocka_unit_test(test_a_restart_is_counted_when_it_was_let_happen),
                 cmocka_unit_test_setup_teardown(test_flips, fixture_setup, fixture_teardown),
         };
 
