@@ -27,7 +27,7 @@ PARSERS = {
     "plug-ins": ["probe/plugin", "probe/nagios-performance"],
     "kept state": ["publish/state-image", "publish/state-store", "check/check-state",
                    "check/history", "check/silence", "publish/restart-budget"],
-    "clients": ["publish/control", "publish/routes"],
+    "clients": ["publish/control", "publish/http-gate", "publish/routes"],
     "alert templates": ["alert/template", "alert/email-text"],
     "healthctl": ["healthctl/json", "healthctl/host-view"],
     "healthd-guard": ["publish/guard-record"],
