@@ -378,5 +378,5 @@ int check_beat(Check *check, const Beat *beat) {
 }
 
 uint64_t check_next_usec(const Check *check) {
-        return timer_is_armed(&check->timer) ? check->timer.due_usec : 0;
+        return !check->running && timer_is_armed(&check->timer) ? check->timer.due_usec : 0;
 }
