@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fixtures of the integration tests."""
 
+import shutil
+
 import pytest
 
+# Their assertions say as much as those of the tests.
+pytest.register_assert_rewrite("alerts", "healthctl")
+
+# pylint: disable=wrong-import-position
 import servers
 from alerts import Service
+from healthctl import Tmux, Zoo
 from healthd import Healthd
 
 
@@ -60,3 +67,31 @@ def webhook():
     receiver = Webhook().start()
     yield receiver
     receiver.close()
+
+
+@pytest.fixture(scope="module", name="zoo")
+def fixture_zoo():
+    with Zoo() as zoo:
+        yield zoo
+
+
+@pytest.fixture(name="idle")
+def fixture_idle(daemon):
+    daemon.write_check("self", "[Check]\nType=application\nInterval=1h\n")
+    daemon.start()
+    daemon.wait_status("self", "healthy")
+    return daemon
+
+
+@pytest.fixture(name="terminal")
+def fixture_terminal(tmp_path):
+    if not shutil.which("tmux"):
+        pytest.skip("needs tmux")
+    opened = []
+
+    def open_terminal(width, height=40, **variables):
+        opened.append(Tmux(tmp_path, width, height, **variables))
+        return opened[-1]
+    yield open_terminal
+    for terminal in opened:
+        terminal.close()

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -383,6 +384,23 @@ def test_the_rule_is_for_the_unit_and_no_other(machine):
 def test_what_cannot_be_adopted(machine, unit, why):
     done = machine.enter("healthctl", "adopt", unit, check=False)
     assert done.returncode == 1 and why in done.stderr
+
+
+def test_who_may_not_adopt(machine):
+    def ask(verb):
+        return machine.enter("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                             "healthctl", verb, "nginx.service", check=False)
+    directory = "/etc/systemd/system/nginx.service.d"
+    drop_in = f"{directory}/50-healthd.conf"
+    assert ask("adopt").stderr == f"Cannot write {drop_in}: Permission denied. Run this as root.\n"
+    opt_in(machine, "nginx.service")
+    assert ask("abandon").stderr == f"Cannot remove {drop_in}: Permission denied. Run this as root.\n"
+    # Who may write there, and still not reload systemd.
+    machine.enter("chown", "-R", "nobody", directory)
+    done = ask("abandon")
+    assert f"Removed {drop_in}" in done.stdout
+    assert re.fullmatch(r"Cannot reload systemd: .*\. Run: systemctl daemon-reload\n", done.stderr), done
+    machine.enter("systemctl", "daemon-reload")
 
 
 NGINX = "nginx.service"
