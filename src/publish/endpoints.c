@@ -11,6 +11,7 @@
 #include "base/json-writer.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "publish/gzip.h"
 #include "publish/page.h"
 #include "publish/routes.h"
 #include "report/health-ietf.h"
@@ -30,6 +31,7 @@ enum {
         VARIANT_OPENMETRICS = 8,
         VARIANT_RECENT = 16,
         VARIANT_ALWAYS_OK = 32,
+        VARIANT_GZIP = 64,
 };
 
 typedef struct CacheSlot {
@@ -129,8 +131,7 @@ static int response_add_header(struct MHD_Response *response, const char *name, 
 
 /* Takes the response over. */
 static struct MHD_Response *response_describe(struct MHD_Response *response,
-                                              const char *content_type,
-                                              const char *cache_control) {
+                                              const char *content_type, const char *cache_control) {
         if (response_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) < 0 ||
             response_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control) < 0 ||
             response_add_header(response, "X-Content-Type-Options", "nosniff") < 0) {
@@ -329,6 +330,36 @@ static void format_cache_control(char *buffer, size_t size, const Route *route,
                                 seconds);
 }
 
+/* Puts what was compressed in the place of the text, if that is worth it. */
+static int rendering_compress(Rendering *rendering, bool *ret_compressed) {
+        size_t length;
+        char *text;
+        int r;
+
+        r = gzip_compress(rendering->text, rendering->length, &text, &length);
+        if (r < 0)
+                return r;
+        *ret_compressed = text;
+        if (!text)
+                return 0;
+        free(rendering->text);
+        rendering->text = text;
+        rendering->length = length;
+        return 0;
+}
+
+/* By which headers of a request its answer was chosen, and how it was written. */
+static int response_add_choice(struct MHD_Response *response, const Route *route, bool compressed) {
+        const char *vary = route->by_encoding ? "Accept, Accept-Encoding" : "Accept";
+        int r = 0;
+
+        if (route->by_accept)
+                r = response_add_header(response, MHD_HTTP_HEADER_VARY, vary);
+        if (r >= 0 && compressed)
+                r = response_add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+        return r;
+}
+
 /* Fills an empty slot. */
 static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const Route *route,
                              const char *path, const Asked *asked, unsigned variant,
@@ -338,32 +369,36 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         Rendering rendering = { .statuses = HASH_START };
         char cache_control[CACHE_CONTROL_SIZE];
         const char *media_type;
+        bool compressed = false;
         int r;
 
         r = route->render(view, asked, details, now_usec, &rendering);
         if (r < 0)
                 return r;
+        if (route->by_encoding && asked->gzip && rendering.text) {
+                r = rendering_compress(&rendering, &compressed);
+                if (r < 0) {
+                        free(rendering.text);
+                        return r;
+                }
+        }
         media_type = rendering.media_type ? rendering.media_type : JSON_MEDIA_TYPE;
         format_cache_control(cache_control, sizeof(cache_control), route, &rendering, details,
                              now_usec);
         slot->answer.status = asked->always_ok ? MHD_HTTP_OK : rendering.status;
         slot->answer.endpoint = route->path;
         slot->in_pieces = rendering.body.type;
-        slot->answer.response =
-                        slot->in_pieces
-                                        ? response_new_in_pieces(&rendering.body, media_type,
-                                                                 cache_control)
-                                        : response_new(rendering.text, rendering.length,
-                                                       MHD_RESPMEM_MUST_FREE, media_type,
-                                                       cache_control);
+        slot->answer.response = slot->in_pieces ? response_new_in_pieces(&rendering.body,
+                                                                         media_type, cache_control)
+                                                : response_new(rendering.text, rendering.length,
+                                                               MHD_RESPMEM_MUST_FREE, media_type,
+                                                               cache_control);
         slot->path = strdup(path);
         if (!slot->answer.response || !slot->path)
                 return -ENOMEM;
-        if (route->by_accept) {
-                r = response_add_header(slot->answer.response, MHD_HTTP_HEADER_VARY, "Accept");
-                if (r < 0)
-                        return r;
-        }
+        r = response_add_choice(slot->answer.response, route, compressed);
+        if (r < 0)
+                return r;
         /* What is made while it is sent is of no one state. */
         if (!route->volatile_state && !slot->in_pieces) {
                 (void) snprintf(slot->etag, sizeof(slot->etag),
@@ -418,13 +453,17 @@ static void read_accept(struct MHD_Connection *connection, Asked *asked) {
 
         asked->ietf = accept && strstr(accept, HEALTH_IETF_MEDIA_TYPE);
         asked->openmetrics = accept && strstr(accept, "application/openmetrics-text");
+        accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                             MHD_HTTP_HEADER_ACCEPT_ENCODING);
+        asked->gzip = gzip_is_accepted(accept);
 }
 
 static unsigned asked_variant(const Asked *asked, bool details) {
         return (details ? VARIANT_DETAILS : 0) |
                (asked->exclude_quiet ? VARIANT_EXCLUDE_QUIET : 0) |
                (asked->ietf ? VARIANT_IETF : 0) | (asked->openmetrics ? VARIANT_OPENMETRICS : 0) |
-               (asked->recent ? VARIANT_RECENT : 0) | (asked->always_ok ? VARIANT_ALWAYS_OK : 0);
+               (asked->recent ? VARIANT_RECENT : 0) | (asked->always_ok ? VARIANT_ALWAYS_OK : 0) |
+               (asked->gzip ? VARIANT_GZIP : 0);
 }
 
 typedef struct Option {

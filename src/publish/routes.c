@@ -212,6 +212,7 @@ static const Route routes[] = {
           .render = render_metrics,
           .cache_usec = CACHE_USEC,
           .volatile_state = true,
+          .by_encoding = true,
           .by_accept = true },
         { .path = "/health/checks/",
           .placeholder = "NAME",

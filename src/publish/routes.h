@@ -31,6 +31,7 @@ typedef struct Asked {
         bool always_ok;      /* ?always=200 */
         bool ietf;           /* Accept: application/health+json */
         bool openmetrics;    /* Accept: application/openmetrics-text */
+        bool gzip;           /* Accept-Encoding: gzip */
 } Asked;
 
 /*
@@ -47,6 +48,7 @@ typedef struct Route {
         bool names_group;    /* and not a check: whose absence -ENOENT tells */
         uint64_t cache_usec; /* how long one rendering serves */
         bool volatile_state; /* no ETag, never kept by clients */
+        bool by_encoding;    /* compressed for those who ask for it */
         bool by_accept;      /* in more than one form, chosen by the Accept header */
 } Route;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """/metrics, as Prometheus and its strictest reader see it."""
 
+import gzip
 import json
 import subprocess
 import urllib.parse
@@ -98,6 +99,38 @@ def test_whoever_sees_no_details_gets_statuses(daemon):
     names = {name for name, _ in found}
     assert "healthd_check_status" in names and "healthd_loop_lag_seconds" in names
     assert not names & {"healthd_check_value", "healthd_check_runs_total", "healthd_breaker_state"}
+
+
+def metrics_of(daemon, **headers):
+    """(headers, bytes) of /metrics as they come."""
+    connection = daemon.connect("unix")
+    try:
+        connection.request("GET", "/metrics", headers={name.replace("_", "-"): value
+                                                       for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_it_is_compressed_for_those_who_ask(watched, accept):
+    plain_headers, plain = metrics_of(watched, Accept=accept, Accept_Encoding="identity")
+    headers, packed = metrics_of(watched, Accept=accept, Accept_Encoding="br, gzip;q=0.5")
+    assert headers["Content-Encoding"] == "gzip" and "Content-Encoding" not in plain_headers
+    assert len(packed) < len(plain) / 3 and int(headers["Content-Length"]) == len(packed)
+    names = [{line.split()[2] for line in text.splitlines() if line.startswith(b"# TYPE")}
+             for text in (plain, gzip.decompress(packed))]
+    assert names[0] == names[1]
+    # To a cache in between the two are different answers.
+    for each in (headers, plain_headers):
+        assert each["Vary"] == "Accept, Accept-Encoding"
+        assert each["Content-Type"].startswith(accept)
+        assert "ETag" not in each and each["Cache-Control"] == "no-cache"
+    # Nor does one get what another has asked for.
+    for _ in range(5):
+        assert gzip.decompress(metrics_of(watched, Accept_Encoding="gzip")[1])[:1] == b"#"
+        assert metrics_of(watched, Accept_Encoding="gzip;q=0")[1][:1] == b"#"
 
 
 def prometheus_query(port, query):
