@@ -410,7 +410,8 @@ def test_details_never(daemon):
         assert (answer.status, list(answer.json)) == (403, ["detail"])
 
 
-@pytest.mark.parametrize("policy, detailed", [("local", False), ("always", True)])
+@pytest.mark.parametrize("policy, detailed", [
+    ("local", False), ("always", True), ("authenticated", False), ("authenticated-by-token", True)])
 def test_details_for_a_remote_peer(daemon, policy, detailed):
     """Remote as far as addresses go: a network of its own, and an address that is not loopback."""
     inside = ["unshare", "--net", "sh", "-c",
@@ -418,11 +419,15 @@ def test_details_for_a_remote_peer(daemon, policy, detailed):
     if not shutil.which("unshare") or not shutil.which("ip") or \
             subprocess.run([*inside, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("needs root and ip(8) to make a network namespace")
-    daemon.write_conf(f"[Server]\nDetails={policy}\n")
+    token = daemon.directory / "token"
+    token.write_text("0123456789abcdef\n")
+    asks_for_token = f"Token={token}\n" if "token" in policy else ""
+    daemon.write_conf(f"[Server]\nDetails={policy.removesuffix('-by-token')}\n{asks_for_token}")
     daemon.write_check("self", PASSING.format(interval="1h"))
     daemon.start("--listen=192.0.2.1:9797", "--listen=[::]:9798", prefix=inside, wait=False)
     wait_until("healthd listens", lambda: can_connect(daemon.socket))
-    enter = ["nsenter", "--net", f"--target={daemon.process.pid}", "curl", "-sS"]
+    enter = ["nsenter", "--net", f"--target={daemon.process.pid}", "curl", "-sS", "-H",
+             "Authorization: Bearer 0123456789abcdef"]
 
     def checks(*arguments):
         text = subprocess.run([*enter, *arguments], capture_output=True, text=True, timeout=10,

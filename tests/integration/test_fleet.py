@@ -293,6 +293,7 @@ def test_promtool_and_amtool_accept_what_is_shipped(tmp_path):
     for command in (["promtool", "check", "rules", "--lint-fatal", "healthd.rules.yml"],
                     ["promtool", "test", "rules", "healthd.test.yml"],
                     ["promtool", "check", "config", "prometheus.yml"],
+                    ["promtool", "check", "config", "--syntax-only", "prometheus-tls.yml"],
                     ["amtool", "check-config", "alertmanager.yml"]):
         status, output = run(*command, cwd=directory)
         assert status == 0, output

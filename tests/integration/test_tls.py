@@ -5,11 +5,13 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import shutil
 import socket
 import ssl
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -267,6 +269,76 @@ def test_credentials(door, ids):
     for token in (TOKEN, OTHER_TOKEN):
         assert door.ask(ids.client, token)[0] == 200
     assert door.ask(ids.client, "x" * 32)[0] == 401
+
+
+def test_large_answers(door):
+    """With more than 500 checks they are made in pieces while they are sent."""
+    for number in range(600):
+        door.daemon.write_check(f"self{number}", SELF)
+    door.configure()
+    door.start()
+    with contextlib.closing(door.connect()) as kept:
+        for path in ("/metrics", "/health"):
+            status, text, _ = door.ask(connection=kept, path=path)
+            assert status in (200, 503) and all(f'self{number}"' in text for number in range(600))
+            assert len(text) > 200000
+
+
+# ---- Prometheus ----
+
+class Prometheus(servers.Server):
+    """Real, with the configuration that is shipped for a network, but for its paths."""
+
+    def __init__(self, ids, identity, token, target):
+        super().__init__("prometheus")
+        text = (pathlib.Path(os.environ["HEALTHD_SOURCE"]) / "contrib/prometheus"
+                / "prometheus-tls.yml").read_text(encoding="utf-8")
+        (self.directory / "token").write_text(token + "\n", encoding="ascii")
+        for name, path in {"ca.crt": ids.ours.ca, "client.crt": identity[0],
+                           "client.key": identity[1],
+                           "token": self.directory / "token"}.items():
+            assert (old := f"/etc/prometheus/healthd/{name}") in text
+            text = text.replace(old, str(path))
+        (self.directory / "prometheus.yml").write_text(
+            "global: {scrape_interval: 500ms}\n" + text, encoding="utf-8")
+        (self.directory / "healthd-targets.json").write_text(
+            json.dumps([{"targets": [target]}]), encoding="utf-8")
+
+    def command(self):
+        return ["prometheus", "--config.file=prometheus.yml",
+                f"--storage.tsdb.path={self.directory}/data",
+                f"--web.listen-address=127.0.0.1:{self.port}"]
+
+    def ask(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}",
+                                        timeout=10) as answer:
+                return json.load(answer)["data"]
+        except OSError:
+            return None
+
+    def target(self):
+        """(health, last error) once it was scraped."""
+        def scraped():
+            found = ((self.ask("targets") or {}).get("activeTargets") or [{}])[0]
+            return found.get("health") in ("up", "down") and (found["health"], found["lastError"])
+        return wait_until("a scrape", scraped, 60)
+
+
+def test_a_real_prometheus_scrapes_across_a_network(door, ids):
+    door.configure(ca=ids.ours.ca, token=TOKEN, details="authenticated")
+    door.start()
+    target = f"localhost:{door.daemon.port}"
+    for identity, token, expected in (
+            (ids.client, TOKEN, ("up", "")),
+            (ids.untrusted, TOKEN, ("down", "server returned HTTP status 403 Forbidden")),
+            (ids.client, OTHER_TOKEN, ("down", "server returned HTTP status 401 Unauthorized"))):
+        with Prometheus(ids, identity, token, target) as prometheus:
+            assert prometheus.target() == expected
+            # What the administrator lets only those see who have shown who they are.
+            if expected[0] == "up":
+                wait_until("details", lambda: prometheus.ask(
+                    "query?query=healthd_check_value")["result"])
 
 
 # ---- mistakes ----
