@@ -399,7 +399,7 @@ def test_with_a_mistake_at_the_start_nobody_comes_in(door, ids):
         with pytest.raises((OSError, http.client.HTTPException)):
             door.ask()
         assert door.daemon.get("/health/live", via="unix").status == 200
-        assert "Nobody is let in over TCP" in door.daemon.stderr()
+        wait_until("it is said", lambda: "Nobody is let in over TCP" in door.daemon.stderr())
         if number == 0:
             door.configure(token=TOKEN)
             assert door.reload()
