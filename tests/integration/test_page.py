@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The status page, in a real Chromium."""
 
+import base64
 import json
+import math
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import tempfile
 import time
 
@@ -14,6 +17,7 @@ import pytest
 
 pytest.importorskip("selenium", reason="needs chromium-driver and python3-selenium")
 
+import ansi  # pylint: disable=wrong-import-position
 from browser import Browser  # pylint: disable=wrong-import-position
 
 OFTEN = "Interval=500ms\nRetryInterval=500ms\nFailAfter=1\nPassAfter=1\nBreakerAfter=0\n"
@@ -496,7 +500,25 @@ def test_the_page_rests_while_nobody_looks(daemon, page):
     page.wait_until("a question", asked)
 
 
-def make_screenshots(daemon, page):
+def show_terminal(daemon, page, terminal, target):
+    """What healthctl says of the same host, in a real terminal of 116 columns."""
+    tmux = terminal(116, 60)
+    for name, words in (("status", "status"), ("show", "show orders-db")):
+        # As somebody would have typed it, and with the name of the host as on the page.
+        text = tmux.ask(daemon, f"{words} --no-pager", colours=True)
+        text = re.sub(r"^.*--no-pager.*\n", "", text).strip("\n").replace(socket.gethostname(), "shop1")
+        for dark in (False, True):
+            picture = target / f"healthctl-{name}-{'dark' if dark else 'light'}.png"
+            html = ansi.page(f"$ healthctl{'' if words == 'status' else ' ' + words}\n{text}", dark)
+            page.show(1000, 400, dark)
+            page.open("data:text/html;base64," + base64.b64encode(html.encode()).decode())
+            width, height = page.run("const box = document.querySelector('pre')"
+                                     ".getBoundingClientRect(); return [box.width, box.height]")
+            page.show(math.ceil(width), math.ceil(height), dark)
+            page.driver.save_screenshot(str(picture))
+
+
+def make_screenshots(daemon, page, terminal):
     target = pathlib.Path(os.environ["HEALTHD_SCREENSHOTS"])
     often = OFTEN.replace("500ms", "1s")
     daemon.write_check("orders-web", "[Check]\nType=http\nDescription=The shop answers\n"
@@ -530,6 +552,7 @@ def make_screenshots(daemon, page):
         page.show(1000, 980, dark)
         time.sleep(1)
         page.driver.save_screenshot(str(target / f"status-page-{'dark' if dark else 'light'}.png"))
+    show_terminal(daemon, page, terminal, target)
 
 
 # It tests nothing: ./dev screenshots makes the pictures of the README by it.

@@ -199,7 +199,8 @@ class Tmux:
         self.commands += 1
         self.type(f"{before}clear; {program()} --socket={daemon.socket} {words}; "
                   f"echo end{self.commands} $?")
-        return f"^end{self.commands} "
+        # With colours, what ends those of the line before may stand first.
+        return rf"^(?:\x1b\[[0-9;]*m)*end{self.commands} "
 
     def ask(self, daemon, words, before="", colours=False, status=0):
         """What the screen shows when the command has ended."""
