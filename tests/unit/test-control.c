@@ -47,7 +47,7 @@ static int ask_as(const Peer *peer, const ControlAccess *access) {
 }
 
 static int ask(const Peer *peer, const ControlAccess *access) {
-        int status;
+        int status = 0;
         pid_t pid = fork();
 
         if (pid == 0)
