@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,33 +28,77 @@ typedef struct Peer {
         bool in_group;
 } Peer;
 
-/* What the kernel says of both ends of a pair of sockets is who made it. Returns an exit status. */
-static int ask_as(const Peer *peer, const ControlAccess *access) {
+typedef union Ancillary {
+        struct cmsghdr header;
+        char buffer[CMSG_SPACE(sizeof(int))];
+} Ancillary;
+
+static int fd_send(int channel, int fd) {
+        Ancillary ancillary = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+        struct iovec part = { (char[1]){ 0 }, 1 };
+        struct msghdr message = { .msg_iov = &part,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &ancillary,
+                                  .msg_controllen = sizeof(ancillary.buffer) };
+
+        memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
+        return sendmsg(channel, &message, 0) == 1 ? 0 : -errno;
+}
+
+/* Does not wait: what is to come was sent by one who has ended. */
+static int fd_receive(int channel) {
+        Ancillary ancillary = {};
+        struct iovec part = { (char[1]){ 0 }, 1 };
+        struct msghdr message = { .msg_iov = &part,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &ancillary,
+                                  .msg_controllen = sizeof(ancillary.buffer) };
+        int fd;
+
+        if (recvmsg(channel, &message, MSG_DONTWAIT) != 1 || ancillary.header.cmsg_len == 0)
+                return -EBADMSG;
+        memcpy(&fd, CMSG_DATA(&ancillary.header), sizeof(fd));
+        return fd;
+}
+
+/* Becomes the peer, makes a pair of sockets, and sends one of them: the kernel remembers who did.
+ */
+static int peer_main(const Peer *peer, int channel) {
         gid_t groups[N_GROUPS];
-        bool allowed = false;
         int fds[2];
-        uid_t uid;
 
         for (size_t i = 0; i < peer->n_groups; i++)
                 groups[i] = (gid_t) (5000 + i);
         if (peer->in_group)
                 groups[peer->n_groups - 1] = GROUP;
-        if (setgroups(peer->n_groups, groups) < 0 || setresgid(peer->gid, peer->gid, peer->gid) ||
+        if (setgroups(peer->n_groups, groups) < 0 ||
+            setresgid(peer->gid, peer->gid, peer->gid) < 0 ||
             setresuid(peer->uid, peer->uid, peer->uid) < 0 ||
-            socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 ||
-            control_access_check(access, fds[0], &uid, &allowed) < 0 || uid != peer->uid)
-                return 9;
-        return allowed;
+            socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+                return 1;
+        return fd_send(channel, fds[0]) < 0;
 }
 
-static int ask(const Peer *peer, const ControlAccess *access) {
-        int status = 0;
-        pid_t pid = fork();
+static bool ask(const Peer *peer, const ControlAccess *access) {
+        bool allowed = false;
+        int channel[2], fd, status = 0;
+        uid_t uid;
+        pid_t pid;
 
+        assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, channel), 0);
+        pid = fork();
         if (pid == 0)
-                exit(ask_as(peer, access));
-        assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-        return WEXITSTATUS(status);
+                _exit(peer_main(peer, channel[1]));
+        assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+        assert_int_equal(status, 0);
+        fd = fd_receive(channel[0]);
+        assert_true(fd >= 0);
+        assert_int_equal(control_access_check(access, fd, &uid, &allowed), 0);
+        assert_int_equal(uid, peer->uid);
+        (void) close(fd);
+        (void) close(channel[0]);
+        (void) close(channel[1]);
+        return allowed;
 }
 
 static void test_who_may_ask(void **state) {
@@ -80,8 +125,8 @@ static void test_who_may_ask(void **state) {
         for (size_t i = 0; i < ELEMENTS(cases); i++)
                 if (ask(&cases[i].peer, &access) != cases[i].allowed)
                         fail_msg("case %zu", i);
-        /* Without the group, that of root, 0, is not taken for it. */
-        assert_int_equal(ask(&of_root_group, &groupless), 0);
+        /* Without a group healthd, that of root, 0, is not taken for it. */
+        assert_false(ask(&of_root_group, &groupless));
 }
 
 static void test_who_is_no_socket(void **state) {
