@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from healthctl import REDIS, environment, golden, normal, program
+from healthctl import GOLDEN, REDIS, environment, golden, normal, program
 from process import wait_until
 
 
@@ -27,6 +27,26 @@ def test_a_terminal_is_filled_and_not_overrun(zoo, terminal, width):
     assert all(line[:why].isspace() or line.startswith("●") for line in [line for line in lines[3:-1] if line]), text
     text = tmux.ask(zoo, "list --no-pager")
     assert all(len(line) < width for line in text.splitlines()) and "The cache" in text
+
+
+# A list is cut where a column ends, which differs with how long ago something was.
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("name, words", [
+    ("show-refused", "show refused"),
+    ("show-several", "show blocked quiet broken waiting"),
+    ("history", "history flaps"),
+    ("silences", "silence"),
+])
+def test_a_terminal_shows_what_a_pipe_gets(zoo, terminal, name, words, width):
+    """The texts are those of the pipe, but for the ends of lines; and none is lost."""
+    tmux = terminal(width, 100)
+    assert max(map(len, tmux.ask(zoo, f"{words} --no-pager").splitlines())) <= width
+    # Lines that the terminal broke are one again; those that healthctl broke are put together here.
+    shown = tmux.run("capture-pane", "-p", "-J").split("\nend1 ", maxsplit=1)[0]
+
+    def together(text):
+        return re.sub(r"\s+", "", normal(text, zoo, numbers=True))
+    assert together(shown) == together((GOLDEN / f"{name}.txt").read_text(encoding="utf-8"))
 
 
 def test_colours_unless_they_are_not_wanted(zoo, terminal):
