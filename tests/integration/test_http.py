@@ -381,6 +381,21 @@ def test_tls(daemon, web, certificates):
     assert checks["nobody"]["reason"] == "status_code != 200 (is 400)"
 
 
+def test_a_certificate_for_something_else(daemon, certificates):
+    """Refused by OpenSSL for a reason that we have nothing to add to."""
+    certificate, key = certificates.issue("for-clients", purpose="clientAuth")
+    with servers.Nginx("""
+            server {{
+                listen 127.0.0.1:{port} ssl;
+                ssl_certificate {certificate};
+                ssl_certificate_key {key};
+            }}
+            """, certificate=certificate, key=key) as server:
+        said = run_checks(daemon, {"purpose": section(f"https://127.0.0.1:{server.port}/",
+                                                      f"CAFile={certificates.ca}")})["purpose"]
+    assert said["status"] == "unhealthy" and "purpose" in said["error"], said
+
+
 def test_http_version(daemon, web, certificates):
     tls, ca = url(web, port="tls", scheme="https"), f"CAFile={certificates.ca}"
     clear = url(web, port="h2c")
