@@ -25,10 +25,11 @@ typedef struct Statistics {
         uint64_t requests;
         uint64_t journal_dropped;
         uint64_t watchdog_pings;
-        Counters alerts;            /* by name and what came of it */
-        Counters guard_actions;     /* by unit and what came of it */
-        Counters answers;           /* requests by endpoint and status code */
-        Durations answer_durations; /* from the beginning of a request to its answer */
+        Counters alerts;             /* by name and what came of it */
+        Counters guard_actions;      /* by unit and what came of it */
+        Counters answers;            /* requests by endpoint and status code */
+        int64_t certificate_expires; /* of the TCP port, in seconds since 1970; 0: it has none */
+        Durations answer_durations;  /* from the beginning of a request to its answer */
 } Statistics;
 
 typedef struct Runtime {

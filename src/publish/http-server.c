@@ -470,6 +470,8 @@ int http_server_set_gate(HttpServer *server, HttpGate *gate) {
         /* Connections hold what they began with, and their next request is judged by the new. */
         http_gate_done(&server->gate);
         server->gate = *gate;
+        server->runtime->statistics.certificate_expires = gate->tls ? http_tls_expires(gate->tls)
+                                                                    : 0;
         *gate = (HttpGate){};
         return 0;
 }

@@ -196,6 +196,13 @@ static void add_journal_dropped(MetricsWriter *writer, const Scene *scene) {
         metrics_add(writer, no_labels, (double) scene->view->runtime->statistics.journal_dropped);
 }
 
+static void add_certificate_expiry(MetricsWriter *writer, const Scene *scene) {
+        int64_t expires = scene->view->runtime->statistics.certificate_expires;
+
+        if (expires != 0)
+                metrics_add(writer, no_labels, (double) expires);
+}
+
 static void add_build(MetricsWriter *writer, const Scene *scene) {
         (void) scene;
         metrics_add(writer, (MetricLabel[]){ { "version", HEALTHD_VERSION }, {} }, 1);
@@ -265,6 +272,9 @@ static const Metric metrics[] = {
         { { "healthd_http_request_duration_seconds", METRIC_HISTOGRAM, "seconds",
             "From the first byte of a request to its answer." },
           .add = add_request_durations },
+        { { "healthd_tls_certificate_expiry_timestamp_seconds", METRIC_GAUGE, "seconds",
+            "When the certificate of the TCP port expires." },
+          .add = add_certificate_expiry },
         { { "healthd_check_start_delay_seconds", METRIC_HISTOGRAM, "seconds",
             "How long after it was due a probe was begun, of all checks together." },
           .add = add_start_delays },
