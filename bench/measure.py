@@ -2,6 +2,7 @@
 """What the kernel says about processes, where they run, and how pairs of figures are compared."""
 
 import contextlib
+import math
 import os
 import pathlib
 import statistics
@@ -36,6 +37,13 @@ def cpu_usec(pids):
     return total / 1000
 
 
+def reaped_cpu_usec(pid):
+    """CPU time of all the programs that the process has run and waited for, in steps of 10 ms."""
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    words = text.rsplit(")", 1)[1].split()
+    return (int(words[13]) + int(words[14])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
 def wake_ups(pid):
     """How often threads of the process have gone to sleep so far."""
     total = 0
@@ -61,38 +69,62 @@ def memory_kib(pids):
 
 
 class Row:
-    """One line of the table, from pairs (healthd, the other) that were measured in turn."""
+    """One line of the table, from pairs (healthd, the other) that were measured in turn.
 
-    def __init__(self, what, pairs, target=None, format_="{:.1f}"):
+    The target is for the ratio, or for healthd's figure if there is no other. better: what the
+    picture shows of the row: "less" or "more" of it is good; None: it is not in the picture.
+    """
+
+    def __init__(self, what, pairs, target=None, format_="{:.1f}", other=None, better=None):
         self.what = what
         self.pairs = pairs
         self.target = target
         self.format = format_
+        self.other = other
+        self.better = better
+
+    def compared(self):
+        return self.pairs[0][1] is not None
+
+    def ratios(self):
+        return [ours / theirs if theirs else math.inf for ours, theirs in self.pairs]
+
+    def ratio(self):
+        return statistics.median(self.ratios())
 
     def columns(self):
-        if self.pairs[0][1] is None:
+        if not self.compared():
             healthd = statistics.median(pair[0] for pair in self.pairs)
-            return [self.what, self.format.format(healthd), "", "", "", self.verdict(healthd)]
+            return [self.what, self.format.format(healthd), "", "", "", "", self.verdict(healthd)]
         healthd, other = (statistics.median(column) for column in zip(*self.pairs))
-        ratios = [pair[0] / pair[1] for pair in self.pairs]
-        return [self.what, self.format.format(healthd), self.format.format(other),
-                f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}",
-                self.verdict(statistics.median(ratios))]
+        ratios = self.ratios()
+        return [self.what, self.format.format(healthd), self.format.format(other), self.other or "",
+                f"{self.ratio():.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}",
+                self.verdict(self.ratio())]
 
     def verdict(self, value):
         if not self.target:
             return ""
         sign, limit = self.target
         met = value >= limit if sign == ">=" else value <= limit
-        return f"{sign} {limit}{'' if met else ', missed'}"
+        return f"{sign} {limit:g}{'' if met else ', missed'}"
 
 
-def print_table(title, other, rows):
-    lines = [[title, "healthd", other, "ratio", "range", "target"]]
+def against(other, what, pairs, target=None, **options):
+    """A row whose pairs are of healthd and of that other program."""
+    return Row(what, pairs, target, other=other, **options)
+
+
+TABLE = []  # (title, rows), as they were printed: what the picture is made of
+
+
+def print_table(title, rows):
+    TABLE.append((title, rows))
+    lines = [[title, "healthd", "other", "which", "ratio", "range", "target"]]
     lines += [row.columns() for row in rows]
-    widths = [44, 10, 10, 6, 10, 0]
+    widths = [48, 10, 10, 13, 6, 13, 0]
     print()
     for line in lines:
-        cells = [f"{cell:<{width}}" if i in (0, 5) else f"{cell:>{width}}"
+        cells = [f"{cell:<{width}}" if i in (0, 3, 6) else f"{cell:>{width}}"
                  for i, (cell, width) in enumerate(zip(line, widths))]
         print("  ".join(cells).rstrip(), flush=True)

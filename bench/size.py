@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The first answer, memory, and what an idle daemon costs."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -12,35 +13,53 @@ import time
 
 import measure
 from healthd import Healthd
-from measure import Row, print_table
-from process import end_process
+from measure import Row, against, print_table
+from peer_servers import (BlackboxExporter, FastApi, Monit, NodeExporter, find_program,
+                          monit_default_checks)
+from process import end_process, process_tree
+from scraper import Scraper
 from serving import with_worker
 from servers import Nginx
 from subject import Measured, default_checks, wait_checked
 
 MINIMAL_PSS_KIB = 3584  # 3.5 MB
+CYCLE_S = 30  # the interval of healthd's shipped checks
+# The tutorial's checks of the machine; those of servers have no part in the others either.
+FASTAPI_CHECKS = "system_resources application_metrics"
+
+# Who: how it is made, and what answers 200 as soon as it is there.
+PEERS = {
+    "monit": (lambda: Monit(monit_default_checks(), CYCLE_S), "/_ping"),
+    "nginx": (Nginx, "/"),
+    "blackbox": (BlackboxExporter, "/-/healthy"),
+    "node": (NodeExporter, "/"),
+    "FastAPI": (lambda: FastApi(FASTAPI_CHECKS), "/health/live"),
+}
+# What does its work when it is asked is asked as often as the others look by themselves.
+ASKED = {"node": ("/metrics", "\nnode_load1 "), "FastAPI": ("/health", '"system_resources"')}
+TARGETS = {"first": {"monit": ("<=", 0.5)}, "CPU": {"monit": ("<=", 0.1)}}
 
 
-def answers_200(port):
+def answers_200(port, path):
     with socket.socket() as client:
         client.settimeout(1)
         try:
             client.connect(("127.0.0.1", port))
-            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            return client.recv(64).startswith(b"HTTP/1.1 200")
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            return client.recv(64).startswith((b"HTTP/1.1 200", b"HTTP/1.0 200"))
         except OSError:
             return False
 
 
-def first_answer_ms(start, port):
+def first_answer_ms(start, port, path):
     """From before the exec to the first 200, asked for every millisecond."""
     with measure.on_measured_core():
         begin = time.monotonic()
         process = start()
     try:
-        while not answers_200(port):
+        while not answers_200(port, path):
             if process.poll() is not None or time.monotonic() > begin + 20:
-                raise RuntimeError(f"no answer from {process.args[0]}")
+                raise RuntimeError(f"no answer from {process.args}")
             time.sleep(0.001)
         return (time.monotonic() - begin) * 1000
     finally:
@@ -52,64 +71,120 @@ def start_healthd(daemon):
     return daemon.process
 
 
+def start_peer(server):
+    # Not server.start(), which waits.
+    return subprocess.Popen([str(word) for word in server.command()], cwd=server.directory,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
 def bench_start(scale):
-    daemon, nginx = Healthd(), Nginx()
-    default_checks(daemon)
-    try:
-        def start_nginx():
-            # Not nginx.start(), which waits.
-            return subprocess.Popen([str(word) for word in nginx.command()],
-                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        pairs = [(first_answer_ms(lambda: start_healthd(daemon), daemon.port),
-                  first_answer_ms(start_nginx, nginx.port)) for _ in range(scale.starts)]
-    finally:
-        daemon.close()
-        nginx.close()
-    return [Row("exec to the first answer, ms", pairs)]
+    rows = []
+    for who, (make, path) in PEERS.items():
+        daemon, server = Healthd(), make()
+        default_checks(daemon)
+        try:
+            pairs = [(first_answer_ms(lambda: start_healthd(daemon), daemon.port, "/health/live"),
+                      first_answer_ms(lambda: start_peer(server), server.port, path))
+                     for _ in range(scale.starts)]
+        finally:
+            daemon.close()
+            server.close()
+        rows.append(against(who, "exec to the first answer, ms", pairs,
+                            TARGETS["first"].get(who), better="less"))
+    return rows
+
+
+def idle_window(pids, seconds):
+    """Returns wake-ups and CPU time (us), both a second, by who."""
+    def look():
+        return {who: (sum(measure.wake_ups(pid) for pid in tree), measure.cpu_usec(tree))
+                for who, tree in pids.items()}
+    begin, before = time.monotonic(), look()
+    time.sleep(seconds)
+    elapsed, after = time.monotonic() - begin, look()
+    return {who: [(new - old) / elapsed for old, new in zip(before[who], after[who])]
+            for who in pids}
 
 
 def bench_idle(scale):
-    """Of healthd with the default checks; nginx beside it for its memory."""
-    with Measured(default_checks) as daemon, Nginx() as nginx:
+    """All of them at once with nothing to do but their checks, so they have the same windows."""
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(Measured(default_checks))
+        pids = {"healthd": [daemon.process.pid]}
+        for who, (make, path) in PEERS.items():
+            with measure.on_measured_core():
+                server = stack.enter_context(make())
+            if who == "nginx":
+                with_worker(server)
+            if not answers_200(server.port, path):
+                raise RuntimeError(f"{who} does not answer")
+            pids[who] = process_tree(server.process.pid)
+            if who in ASKED:
+                ask, text = ASKED[who]
+                stack.enter_context(Scraper(server.port, [ask], CYCLE_S, text, (200, 503)))
         wait_checked(daemon)
-        pids = [daemon.process.pid]
         time.sleep(1)
-        begin, cpu, wakes = time.monotonic(), measure.cpu_usec(pids), measure.wake_ups(pids[0])
-        time.sleep(scale.idle_s)
-        elapsed = time.monotonic() - begin
-        cpu, wakes = measure.cpu_usec(pids) - cpu, measure.wake_ups(pids[0]) - wakes
-        ours, theirs = measure.memory_kib(pids), measure.memory_kib(with_worker(nginx))
-    return [Row("PSS, KiB", [(ours[0], theirs[0])], format_="{:.0f}"),
-            Row("  of that anonymous", [(ours[1], theirs[1])], format_="{:.0f}"),
-            Row("wake-ups a second", [(wakes / elapsed, None)], format_="{:.2f}"),
-            Row("CPU us a second", [(cpu / elapsed, None)])]
+        windows = [idle_window(pids, scale.idle_s) for _ in range(scale.idle_windows)]
+        memory = {who: measure.memory_kib(tree) for who, tree in pids.items()}
+    rows = []
+    for who in PEERS:
+        sizes, anonymous = zip(memory["healthd"], memory[who])
+        wakes, cpu = ([(window["healthd"][i], window[who][i]) for window in windows]
+                      for i in range(2))
+        rows += [against(who, "PSS, KiB", [sizes], format_="{:.0f}",
+                         better=None if who == "monit" else "less"),
+                 against(who, "  of that anonymous", [anonymous], format_="{:.0f}")]
+        if who == "monit" or who in ASKED:  # the others have nothing to do
+            rows += [against(who, "  wake-ups a second", wakes, format_="{:.2f}"),
+                     against(who, "  idle, CPU us a second", cpu, TARGETS["CPU"].get(who),
+                             better="less")]
+    return rows
 
 
-def copy_libraries(target):
-    """Those healthd links with, but for the C library's, which every process of a host shares."""
-    output = subprocess.run(["ldd", os.environ["HEALTHD_BINARY"]], check=True, text=True,
-                            capture_output=True).stdout
+def copy_libraries(program, target):
+    """Those it links with, but for the C library's, which every process of a host shares."""
+    output = subprocess.run(["ldd", program], check=True, text=True, capture_output=True).stdout
     for name, path in re.findall(r"^\t(\S+) => (\S+)", output, re.MULTILINE):
         if not re.match(r"lib(c|m|resolv)\.so", name):
             shutil.copy(path, pathlib.Path(target, name))
 
 
-def bench_minimal():
-    """As if nothing else on the host used a library of healthd's: no page of one is shared."""
+def minimal_healthd():
     with tempfile.TemporaryDirectory() as directory:
-        copy_libraries(directory)
+        copy_libraries(os.environ["HEALTHD_BINARY"], directory)
         with Measured(default_checks, {"LD_LIBRARY_PATH": directory}) as daemon:
             wait_checked(daemon)
             time.sleep(1)
             maps = pathlib.Path(f"/proc/{daemon.process.pid}/maps").read_text(encoding="utf-8")
             if re.search(r"/lib(pq|hiredis|curl|crypto)\.so", maps):
                 raise RuntimeError("the default checks have loaded what a minimal install lacks")
-            pss, anonymous = measure.memory_kib([daemon.process.pid])
-    return [Row("minimal install, no page shared, PSS, KiB", [(pss, None)],
+            return measure.memory_kib([daemon.process.pid])
+
+
+def minimal_monit():
+    with tempfile.TemporaryDirectory() as directory:
+        copy_libraries(find_program("monit"), directory)
+        with Monit(monit_default_checks(), CYCLE_S, directory) as monit:
+            if not answers_200(monit.port, "/"):  # its page, which shows what it has found
+                raise RuntimeError("monit does not answer")
+            time.sleep(1)
+            maps = pathlib.Path(f"/proc/{monit.process.pid}/maps").read_text(encoding="utf-8")
+            if f"{directory}/libssl" not in maps:
+                raise RuntimeError("monit shares its libraries with others")
+            return measure.memory_kib(process_tree(monit.process.pid))
+
+
+def bench_minimal(scale):
+    """As if nothing else on the host used a library of theirs: no page of one is shared."""
+    pairs = [(minimal_healthd(), minimal_monit()) for _ in range(scale.pairs)]
+    sizes, anonymous = ([(ours[i], theirs[i]) for ours, theirs in pairs] for i in range(2))
+    return [Row("minimal install, no page shared, PSS, KiB", [(ours, None) for ours, _ in sizes],
                 ("<=", MINIMAL_PSS_KIB), "{:.0f}"),
-            Row("  of that anonymous", [(anonymous, None)], format_="{:.0f}")]
+            against("monit", "  PSS, KiB", sizes, ("<=", 1.0), format_="{:.0f}", better="less"),
+            against("monit", "  of that anonymous", anonymous, format_="{:.0f}")]
 
 
 def bench_size(scale, _):
-    print_table("Start and idle, with the default checks", "nginx",
-                bench_start(scale) + bench_idle(scale) + bench_minimal())
+    print_table("Start and idle, with the default checks",
+                bench_start(scale) + bench_idle(scale) + bench_minimal(scale))

@@ -72,7 +72,7 @@ def bench_alerts(scale, _):
             calm, lag = measure_storm(alerts)
             before.append((calm, None))
             rows.append((lag, None))
-    print_table(f"{TRANSITIONS} failures in a second, lag of the loop", "",
+    print_table(f"{TRANSITIONS} failures in a second, lag of the loop",
                 [Row("before them, ms", before),
                  Row("without an alert, ms", lags[0]),
                  Row("one alert whose receiver hangs, ms", lags[1], ("<=", 20)),
