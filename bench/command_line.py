@@ -43,5 +43,6 @@ def bench_healthctl(scale, build):
     rows = []
     for verb, times in pairs.items():
         more = [(ours - theirs, None) for ours, theirs in times]
-        rows += [against("curl", f"{verb}, ms", times), Row("  more than curl, ms", more, ("<=", 100))]
+        rows += [against("curl", f"{verb}, ms", times),
+                 Row("  more than curl, ms", more, ("<=", 100))]
     print_table(f"healthctl, {MANY_CHECKS} checks in {size / 1e6:.1f} MB", rows)

@@ -106,7 +106,7 @@ def allow_descriptors():
 def rows_of(redis, n_checks, scale, build):
     seconds = scale.many_s if n_checks == MOST else scale.some_s
     ours, bare, monit = [], [], []
-    for turn in range(min(scale.pairs, 3) if n_checks == MOST else scale.pairs):
+    for turn in range(min(scale.long_pairs, 3) if n_checks == MOST else scale.long_pairs):
         bare.append(again(measure_bare, build / "bench/bare-redis", redis.port, "persistent", turn,
                           seconds, n_checks, INTERVAL_MS, round(connect_s(n_checks) * 1000)))
         ours.append(again(measure_many, redis, n_checks, seconds))

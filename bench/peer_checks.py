@@ -166,7 +166,7 @@ def measure_fastapi(kind, servers, seconds):
 def measure_kind(kind, servers, scale):
     """Everybody in turn; returns lists of figures by who."""
     costs = collections.defaultdict(list)
-    for turn in range(scale.peer_pairs):
+    for turn in range(scale.long_pairs):
         seconds = scale.peer_window_s
         for mode, count in (("fresh", kind.count), ("persistent", kind.count_kept)):
             costs[mode].append(again(measure_healthd, kind, f"{kind.healthd}Connection={mode}\n",

@@ -28,10 +28,10 @@ class Scale:
         self.many_s = 3 if quick else 15
         self.many = (1000, 10000) if quick else (10, 100, 1000, 10000)
         self.some_s = 3 if quick else 5
-        self.restarts = 5 if quick else 100
+        self.restarts = 2 if quick else 100
         self.aborts = 1 if quick else 20
         self.detections = 2 if quick else 9
-        self.peer_pairs = 1 if quick else 5
+        self.long_pairs = 1 if quick else 5  # of what takes its time
         self.peer_window_s = 2 if quick else 4
         self.peer_kinds = 1 if quick else 3
 
