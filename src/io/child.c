@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -16,6 +18,7 @@
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "io/orphans.h"
+#include "io/trusted-program.h"
 
 #define READ_SIZE            ((size_t) 16 * 1024)
 #define SHUTDOWN_WITHIN_MSEC 500
@@ -42,6 +45,7 @@ struct Child {
         IoSource pid_io;
         ChildPipe output, errors;
         bool endless;
+        bool by_starter; /* argv[0] is start-program */
 };
 
 struct Children {
@@ -171,11 +175,26 @@ static void children_start_next(Children *children) {
                 (void) timer_arm_after(&children->start_timer, 0);
 }
 
+/* Whether what start-program became, if anything, is not the program. */
+static void child_read_starter(ChildResult *result) {
+        size_t length = strlen(PROGRAM_NOT_STARTED);
+        char *text;
+        long error;
+
+        if (result->signal > 0 || result->exit_status != PROGRAM_NOT_STARTED_STATUS ||
+            strncmp(result->output, PROGRAM_NOT_STARTED, length) != 0)
+                return;
+        error = strtol(result->output + length, &text, 10);
+        result->error = error > 0 && error < INT_MAX ? -(int) error : -EIO;
+        result->refusal = text[0] && text[1] ? text + 1 : NULL;
+}
+
 /* Hands the result over; the child is gone afterwards. */
 static void child_finish(Child *child, ChildResult *result) {
         ChildHandler on_done = child->on_done;
         _cleanup_free_ char *output = NULL, *errors = NULL;
         void *userdata = child->userdata;
+        bool by_starter = child->by_starter;
 
         result->output_truncated = child->output.length > child->output.keep_max;
         result->output_endless = child->endless;
@@ -186,6 +205,8 @@ static void child_finish(Child *child, ChildResult *result) {
                 result->error = text_buffer_finish(&child->errors.kept, &errors, NULL);
         result->output = output;
         result->errors = errors;
+        if (result->error == 0 && by_starter)
+                child_read_starter(result);
         child_free(child);
         if (on_done)
                 on_done(result, userdata);
@@ -331,6 +352,9 @@ static void children_on_start(Timer *timer, void *userdata) {
                 return;
         child_unlink(child);
         result.error = child_spawn(child);
+        if (child->by_starter && (result.error == -ENOENT || result.error == -EACCES))
+                result.refusal = "healthd's own start-program is not there, or may not be run: "
+                                 "install healthd again";
         if (result.error == 0) {
                 children->n_running++;
                 child_link(child, &children->running);
@@ -425,7 +449,10 @@ int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_d
         }
         child->children = runtime->children;
         child->run = ++child->children->last_run;
-        r = strings_copy(&child->argv, command->argv);
+        child->by_starter = command->starter;
+        r = command->starter ? string_list_add(&child->argv, command->starter) : 0;
+        if (r == 0)
+                r = strings_copy(&child->argv, command->argv);
         if (r == 0)
                 r = strings_copy(&child->environment, command->environment);
         if (r == 0)

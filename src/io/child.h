@@ -5,6 +5,9 @@
  * Somebody else's program, run beside the loop: no shell, its own process group, nothing inherited
  * but what is given here; its working directory is "/". Has no time-out: its owner's deadline calls
  * child_kill().
+ *
+ * Its file may be anywhere, on a server that is gone too. Only another process may look at it: the
+ * program start-program, which becomes the one that is wanted if that is trusted.
  */
 
 #include <stdbool.h>
@@ -27,6 +30,8 @@ typedef struct Child Child;
 /* What to run; borrowed until child_start() returns. */
 typedef struct ChildCommand {
         char *const *argv;        /* argv[0] is an absolute path */
+        const char *starter;      /* of start-program; NULL: argv[0] is a program beside the daemon,
+                                     and was looked at */
         char *const *environment; /* all of it but HEALTHD_RUN= (orphans.h); NULL: none */
         const char *input;        /* for its standard input, for secrets too; NULL: /dev/null */
         size_t output_max;        /* bytes of its standard output that are kept */
@@ -34,7 +39,8 @@ typedef struct ChildCommand {
 
 /* How it ended. */
 typedef struct ChildResult {
-        int error;             /* negative errno: it could not be run; nothing else is set */
+        int error;             /* negative errno: it could not be run; nothing else but refusal */
+        const char *refusal;   /* with error: why it is not trusted, for people; or NULL */
         int signal;            /* that killed it; 0: it exited */
         int exit_status;       /* if it exited */
         const char *output;    /* standard output, NUL-terminated */

@@ -13,3 +13,11 @@
  * wrong and what to do; NULL if memory is short.
  */
 int trusted_program_check(const char *path, char **ret_why);
+
+/*
+ * How start-program says on its standard output that it did not become the program: with this, the
+ * errno as a number, a blank, and the text of trusted_program_check() if that was it. No plug-in
+ * says so and ends with this status by accident.
+ */
+#define PROGRAM_NOT_STARTED        "\001start-program\001"
+#define PROGRAM_NOT_STARTED_STATUS 125

@@ -11,7 +11,6 @@
 #include "check/probe.h"
 #include "config/config-command.h"
 #include "io/child.h"
-#include "io/trusted-program.h"
 #include "probe/nagios-performance.h"
 #include "probe/plugin.h"
 
@@ -29,6 +28,7 @@ typedef struct ExecProbe {
         bool has_command;       /* there is one in the file, if only one that is refused */
         StringList environment; /* after prepare() all of it */
         OutputFormat format;
+        char *starter;
         Check *check;
         Child *child;
 } ExecProbe;
@@ -145,19 +145,12 @@ static int exec_start(void *instance, Check *check) {
         ExecProbe *probe = instance;
         const ChildCommand command = {
                 .argv = probe->command,
+                .starter = probe->starter,
                 .environment = probe->environment,
                 .output_max = PLUGIN_OUTPUT_MAX,
         };
-        _cleanup_(sample_done) Sample sample = {};
-        _cleanup_free_ char *why = NULL;
 
         probe->check = check;
-        /* Every time: what was fine at the start may have been given away since. */
-        if (trusted_program_check(probe->command[0], &why) < 0) {
-                sample_fail_internal(&sample, "%s", why ? why : "out of memory");
-                check_report(check, &sample);
-                return 0;
-        }
         return child_start(check->runtime, &command, exec_on_done, probe, &probe->child);
 }
 
@@ -200,17 +193,20 @@ static int exec_parse_command(const ConfigKey *key, const char *value, void *fie
 
 static int exec_prepare(void *instance, ProbeSetup *setup) {
         ExecProbe *probe = instance;
+        int r;
 
         if (!probe->has_command)
                 return probe_setup_refuse(setup, NULL,
                                           "Command= is missing in [Exec]; write for example "
                                           "Command=/usr/lib/nagios/plugins/check_load -w 8 -c 16");
-        return command_environment_complete(&probe->environment);
+        r = string_printf(&probe->starter, "%s/start-program", setup->helper_directory);
+        return r < 0 ? r : command_environment_complete(&probe->environment);
 }
 
 static void exec_done(void *instance) {
         ExecProbe *probe = instance;
 
+        free(probe->starter);
         string_list_free(probe->command);
         for (char **variable = probe->environment; variable && *variable; variable++)
                 string_free_secret(*variable);

@@ -42,6 +42,10 @@ static const char *explain_start(int error) {
 bool plugin_check_end(const ChildResult *result, const char *path, Sample *sample) {
         char complaint[CHILD_ERRORS_MAX + 3];
 
+        if (result->refusal) {
+                sample_fail_internal(sample, "%s", result->refusal);
+                return false;
+        }
         if (result->error < 0) {
                 sample_fail_internal(sample, "%s could not be started: %s", path,
                                      explain_start(result->error));

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import servers
+from mounts import hung_mount
 from process import children, has_ended, wait_until
 
 PLUGINS = pathlib.Path("/usr/lib/nagios/plugins")
@@ -200,6 +201,39 @@ def test_json(daemon):
 
 
 # --- what cannot be run ---
+
+@needs_root
+def test_a_plugin_on_a_file_system_that_hangs(daemon, directory):
+    hung = directory / "mnt"
+    hung.mkdir()
+    (directory / "link").symlink_to(hung / "plug-in")
+    common = COMMON.replace("Timeout=30s", "Timeout=1s").replace("=60s", "=500ms")
+    with hung_mount(hung):
+        daemon.write_check("there", exec_check(hung / "plug-in", common=common))
+        daemon.write_check("link", exec_check(directory / "link", common=common))
+        daemon.write_check("well", exec_check(shell("exit 0"), common=common))
+        daemon.write_check("self", "[Check]\nType=application\nInterval=200ms\n")
+        daemon.start()
+        for name in ("there", "link"):
+            check = daemon.wait_status(name, "unhealthy")
+            assert "had not ended" in check["error"], check
+        # Nobody else waits for it.
+        before = daemon.check("well")["checked_at"]
+        daemon.wait_for(lambda answer: answer.json["checks"]["well"]["checked_at"] > before + 2)
+        assert daemon.check("well")["status"] == "healthy"
+        assert daemon.check("self")["details"]["loop_lag_ms"] < 1000
+        for name in ("there", "link", "well"):
+            daemon.remove_check(name)
+        daemon.reload()
+        wait_until("what hung is killed, and leaves no zombie",
+                   lambda: len(children(daemon.process.pid)) == 0)
+
+
+def test_what_starts_them_is_not_there(daemon, directory):
+    daemon.write_check("plugin", exec_check(shell("echo OK")))
+    daemon.start(env={"HEALTHD_HELPER_DIRECTORY": str(directory)})
+    assert "start-program is not there" in daemon.wait_status("plugin", "error")["error"]
+
 
 @needs_root
 def test_plugins_of_others_are_refused(daemon, directory):

@@ -2,7 +2,6 @@
 """Type=file: files of every kind, directories that may not be read, and a file system that hangs."""
 
 import contextlib
-import ctypes
 import os
 import pathlib
 import socket
@@ -10,6 +9,7 @@ import time
 
 import pytest
 
+from mounts import hung_mount
 from process import children, wait_until
 
 COMMON = ("[Check]\nType=file\nInterval=500ms\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
@@ -192,27 +192,6 @@ def test_directories_that_may_not_be_read(daemon, tmp_path):
         assert "namei -l" in checks[name]["error"]
         assert "absent" not in checks[name].get("details", {})
     assert checks["absent"]["status"] == "unhealthy"
-
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-MNT_DETACH = 2
-
-
-@contextlib.contextmanager
-def hung_mount(path):
-    """A file system whose server is there and never answers: a FUSE that nobody serves."""
-    try:
-        fuse = os.open("/dev/fuse", os.O_RDWR)
-    except OSError as error:
-        pytest.skip(f"no FUSE here: {error}")
-    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other"
-    try:
-        if LIBC.mount(b"hung", bytes(path), b"fuse", 0, options.encode("ascii")) != 0:
-            pytest.skip(f"may not mount: {os.strerror(ctypes.get_errno())}")
-        yield
-    finally:
-        LIBC.umount2(bytes(path), MNT_DETACH)
-        os.close(fuse)
 
 
 def test_a_file_system_that_hangs(daemon, tmp_path):
