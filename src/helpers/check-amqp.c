@@ -303,6 +303,8 @@ static int look_at_queue(AmqpCheck *check) {
         json_add_unsigned(&check->answer.json, "queue_size", queue->message_count);
         json_add_unsigned(&check->answer.json, "consumers", queue->consumer_count);
         /* Or the broker logs a client that went without a word. What it answers is of no use. */
+        left = time_left(check);
+        (void) amqp_set_rpc_timeout(check->connection, &left);
         (void) amqp_connection_close(check->connection, AMQP_REPLY_SUCCESS);
         return 0;
 }

@@ -9,9 +9,9 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 
-#define PASSWORD_MAX    (1024 * 1024)
-#define TIMEOUT_MAX_MS  (60 * 60 * 1000)
-#define TIMEOUT_DEFAULT "5000"
+#define LOGIN_MAX     (1024 * 1024)
+#define DEADLINE_USEC (5 * USEC_PER_SEC)
+#define LEFT_MAX_MS   (60 * 60 * 1000)
 
 typedef struct HelperOption {
         const char *name;
@@ -23,7 +23,6 @@ static const HelperOption options[] = {
         { "address", offsetof(HelperSettings, address) },
         { "queue", offsetof(HelperSettings, queue) },
         { "group", offsetof(HelperSettings, group) },
-        { "username", offsetof(HelperSettings, username) },
         { "virtual-host", offsetof(HelperSettings, virtual_host) },
         { "mechanism", offsetof(HelperSettings, mechanism) },
         { "ca-file", offsetof(HelperSettings, ca_file) },
@@ -33,72 +32,81 @@ static const HelperOption options[] = {
 
 enum {
         OPTION_TLS = ELEMENTS(options),
-        OPTION_TIMEOUT,
+        OPTION_DEADLINE,
         N_OPTIONS,
 };
 
-/* One line, without the end of it, so that it can also be typed. */
-static int read_password(char **ret) {
-        char *password = NULL;
+/* A line without the end of it, so that it can also be typed; an empty one is none. */
+static int read_line(char **ret) {
+        char *line = NULL;
         size_t allocated = 0;
         ssize_t length;
 
-        length = getline(&password, &allocated, stdin);
-        if (length > 0 && password[length - 1] == '\n')
-                password[--length] = '\0';
-        if (length > 0 && length <= PASSWORD_MAX) {
-                *ret = password;
+        length = getline(&line, &allocated, stdin);
+        if (length > 0 && line[length - 1] == '\n')
+                line[--length] = '\0';
+        if (length > 0 && length <= LOGIN_MAX) {
+                *ret = line;
                 return 0;
         }
-        free(password);
+        free(line);
         return length > 0 ? -E2BIG : 0;
 }
 
-static int set_deadline(const char *timeout_ms, HelperSettings *settings) {
-        unsigned long ms;
+static int read_login(HelperSettings *settings) {
+        int r = read_line(&settings->username);
+
+        if (r >= 0)
+                r = read_line(&settings->password);
+        if (r < 0)
+                (void) fputs("user name or password is longer than 1 MiB\n", stderr);
+        return r;
+}
+
+static int read_deadline(const char *text, uint64_t *ret) {
+        unsigned long long usec;
         char *end;
 
         errno = 0;
-        ms = strtoul(timeout_ms, &end, 10);
-        if (*end || errno != 0 || ms == 0 || ms > TIMEOUT_MAX_MS)
+        usec = strtoull(text, &end, 10);
+        if (*end || errno != 0 || usec == 0)
                 return -EINVAL;
-        settings->deadline_usec = now_monotonic_usec() + ms * USEC_PER_MSEC;
+        *ret = usec;
         return 0;
 }
 
 int helper_read_settings(int argc, char **argv, HelperSettings *ret) {
         struct option known[N_OPTIONS + 1] = {};
         HelperSettings settings = { .name = "healthd" };
-        const char *timeout_ms = TIMEOUT_DEFAULT;
-        int c, r;
+        int c, r = 0;
 
+        settings.deadline_usec = now_monotonic_usec() + DEADLINE_USEC;
         for (size_t i = 0; i < ELEMENTS(options); i++)
                 known[i] = (struct option){ options[i].name, required_argument, NULL, (int) i };
         known[OPTION_TLS] = (struct option){ "tls", no_argument, NULL, OPTION_TLS };
-        known[OPTION_TIMEOUT] = (struct option){ "timeout-ms", required_argument, NULL,
-                                                 OPTION_TIMEOUT };
+        known[OPTION_DEADLINE] = (struct option){ "deadline-usec", required_argument, NULL,
+                                                  OPTION_DEADLINE };
         while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0) {
                 if (c == '?')
                         return -EINVAL;
                 if (c == OPTION_TLS)
                         settings.tls = true;
-                else if (c == OPTION_TIMEOUT)
-                        timeout_ms = optarg;
+                else if (c == OPTION_DEADLINE)
+                        r = read_deadline(optarg, &settings.deadline_usec);
                 else
                         *(const char **) (void *) ((char *) &settings + options[c].offset) = optarg;
         }
-        r = set_deadline(timeout_ms, &settings);
         if (r < 0 || optind < argc || !settings.address || !settings.queue) {
                 (void) fprintf(stderr,
                                "%s is run by healthd; it needs --address= and --queue=, takes "
-                               "--timeout-ms= up to an hour, and a password on its standard "
-                               "input\n",
+                               "--deadline-usec= of CLOCK_MONOTONIC, and on its standard input a "
+                               "line with a user name and one with its password\n",
                                argv[0]);
                 return -EINVAL;
         }
-        r = read_password(&settings.password);
+        r = read_login(&settings);
         if (r < 0) {
-                (void) fprintf(stderr, "the password is longer than 1 MiB\n");
+                helper_settings_done(&settings);
                 return r;
         }
         *ret = settings;
@@ -106,15 +114,17 @@ int helper_read_settings(int argc, char **argv, HelperSettings *ret) {
 }
 
 void helper_settings_done(HelperSettings *settings) {
+        settings->username = string_free_secret(settings->username);
         settings->password = string_free_secret(settings->password);
 }
 
 int helper_left_ms(const HelperSettings *settings) {
-        uint64_t now_usec = now_monotonic_usec();
+        uint64_t now_usec = now_monotonic_usec(), left_ms;
 
         if (settings->deadline_usec < now_usec + USEC_PER_MSEC)
                 return 1;
-        return (int) ((settings->deadline_usec - now_usec) / USEC_PER_MSEC);
+        left_ms = (settings->deadline_usec - now_usec) / USEC_PER_MSEC;
+        return left_ms < LEFT_MAX_MS ? (int) left_ms : LEFT_MAX_MS;
 }
 
 void helper_answer_begin(HelperAnswer *answer) {

@@ -3,8 +3,8 @@
 
 /*
  * What the programs beside the daemon have in common. They are for libraries that block or bring
- * threads. A helper is told what to do by its arguments and the password by its standard input,
- * and answers as a plug-in with JSON does (probe/plugin.h):
+ * threads. A helper is told what to do by its arguments, user name and password by its standard
+ * input, and answers as a plug-in with JSON does (probe/plugin.h):
  *
  *     {"details":{"connected":true,"queue_size":42}}
  *     {"details":{"connected":true},"status":"unhealthy","message":"there is no such queue ..."}
@@ -22,16 +22,16 @@ typedef struct HelperSettings {
         const char *name; /* of the check: what the broker shows us as */
         const char *address;
         const char *queue, *group;
-        const char *username, *virtual_host;
+        const char *virtual_host;
         const char *mechanism;
         const char *ca_file, *certificate, *key;
         bool tls;
-        uint64_t deadline_usec; /* CLOCK_MONOTONIC */
-        char *password;         /* owned; NULL if none was given */
+        uint64_t deadline_usec; /* CLOCK_MONOTONIC: whatever passes before it is started counts */
+        char *username, *password; /* owned; NULL if none was given */
 } HelperSettings;
 
 /*
- * Reads "--queue=orders" and the like, and the password. Returns 0, or a negative errno after it
+ * Reads "--queue=orders" and the like, and the login. Returns 0, or a negative errno after it
  * has said on standard error what is wrong.
  */
 int helper_read_settings(int argc, char **argv, HelperSettings *ret);

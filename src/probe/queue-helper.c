@@ -25,6 +25,7 @@ typedef struct HelperQueue {
         const QueueSettings *settings; /* borrowed */
         char *path;                    /* of the program */
         char *address;                 /* what it is to connect to, ports and all */
+        char *login;                   /* for its standard input, as helper.c reads it; or NULL */
         Check *check;
         Child *child;
 } HelperQueue;
@@ -47,6 +48,17 @@ static int helper_find(HelperQueue *queue, const char *name, const char *library
         return 0;
 }
 
+/* Neither is an argument: those are for everybody to read. */
+static int login_make(HelperQueue *queue, ProbeSetup *setup) {
+        const QueueSettings *settings = queue->settings;
+
+        if (!settings->username)
+                return 0;
+        if (strchr(settings->username, '\n'))
+                return probe_setup_refuse(setup, "Username", "Username= is more than one line");
+        return string_printf(&queue->login, "%s\n%s\n", settings->username, settings->password);
+}
+
 static void add_address(TextBuffer *out, const Address *address) {
         bool bracketed = strchr(address->host, ':');
 
@@ -62,6 +74,8 @@ static int amqp_prepare(void *instance, const QueueSettings *settings, ProbeSetu
         queue->settings = settings;
         add_address(&out, &settings->address);
         r = text_buffer_finish(&out, &queue->address, NULL);
+        if (r >= 0)
+                r = login_make(queue, setup);
         return r < 0 ? r : helper_find(queue, "amqp", "librabbitmq", setup);
 }
 
@@ -101,6 +115,8 @@ static int kafka_prepare(void *instance, const QueueSettings *settings, ProbeSet
                 return probe_setup_refuse(setup, "Mechanism",
                                           "Mechanism= needs Username= and Password=");
         r = kafka_read_servers(queue, text, setup);
+        if (r >= 0)
+                r = login_make(queue, setup);
         return r < 0 ? r : helper_find(queue, "kafka", "librdkafka", setup);
 }
 
@@ -116,20 +132,20 @@ static int add_option(StringList *argv, const char *name, const char *value) {
         return r < 0 ? r : string_list_add(argv, option);
 }
 
-/* A tenth of the time is for the start of the program and its last words. */
+/*
+ * A tenth of the time is for the start of the program and its last words. An instant, not a span:
+ * other programs may have their turn first.
+ */
 static int helper_make_argv(const HelperQueue *queue, const Check *check, StringList *ret) {
         uint64_t now_usec = now_monotonic_usec(), deadline_usec = check_deadline_usec(check);
-        uint64_t left_ms = deadline_usec > now_usec
-                                           ? (deadline_usec - now_usec) / USEC_PER_MSEC * 9 / 10
-                                           : 0;
+        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
         _cleanup_(string_list_freep) StringList argv = NULL;
-        _cleanup_free_ char *name = NULL, *timeout = NULL;
+        _cleanup_free_ char *name = NULL, *deadline = NULL;
         const QueueSettings *settings = queue->settings;
         const char *const options[][2] = {
                 { "address", queue->address },
                 { "queue", settings->queue },
                 { "group", settings->group },
-                { "username", settings->username },
                 { "virtual-host", settings->virtual_host },
                 { "mechanism", queue_mechanism_words[settings->mechanism] },
                 { "ca-file", settings->ca_file },
@@ -140,13 +156,13 @@ static int helper_make_argv(const HelperQueue *queue, const Check *check, String
 
         r = string_printf(&name, "healthd %s", check->settings.name);
         if (r >= 0)
-                r = string_printf(&timeout, "%" PRIu64, left_ms > 0 ? left_ms : 1);
+                r = string_printf(&deadline, "%" PRIu64, deadline_usec - left_usec / 10);
         if (r >= 0)
                 r = string_list_add(&argv, queue->path);
         if (r >= 0)
                 r = add_option(&argv, "name", name);
         if (r >= 0)
-                r = add_option(&argv, "timeout-ms", timeout);
+                r = add_option(&argv, "deadline-usec", deadline);
         for (size_t i = 0; i < ELEMENTS(options) && r >= 0; i++)
                 r = add_option(&argv, options[i][0], options[i][1]);
         if (r >= 0 && settings->tls)
@@ -189,7 +205,7 @@ static int helper_start(void *instance, Check *check) {
                 return r;
         const ChildCommand command = {
                 .argv = argv,
-                .input = queue->settings->password,
+                .input = queue->login,
                 .output_max = PLUGIN_OUTPUT_MAX,
         };
         return child_start(check->runtime, &command, helper_on_done, queue, &queue->child);
@@ -216,6 +232,7 @@ static void helper_done(void *instance) {
 
         free(queue->path);
         free(queue->address);
+        string_free_secret(queue->login);
 }
 
 const QueueBackend queue_backend_amqp = {

@@ -6,7 +6,12 @@ they are told to, but they are no Kafka: log-in (SASL), TLS and the broker's own
 there is a Kafka, HEALTHD_TEST_KAFKA="HOST:PORT TOPIC GROUP" has the last test ask it.
 """
 
+import json
 import os
+import select
+import socket
+import subprocess
+import time
 
 import pytest
 
@@ -112,6 +117,32 @@ def test_a_peer_that_is_no_kafka(daemon, behaviour):
         check = daemon.wait_status("queue", "unhealthy", timeout=30)
         assert f"127.0.0.1:{peer.port}" in check["error"]
         assert check["details"]["connected"] is False
+
+
+def test_what_was_found_does_not_wait_for_the_end_of_the_client(kafka, tmp_path):
+    """librdkafka waits for its threads, and one of them for a name that nobody resolves."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        try:
+            host = f"127.54.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+            silent.bind((host, 53))
+        except OSError as error:
+            pytest.skip(f"may not be a name server: {error}")
+        (tmp_path / "resolv.conf").write_text(f"nameserver {host}\n", encoding="ascii")
+        (tmp_path / "nsswitch.conf").write_text("hosts: dns\n", encoding="ascii")
+        program = f"{os.environ['HEALTHD_HELPER_DIRECTORY']}/check-kafka"
+        command = (f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && "
+                   f"mount --bind {tmp_path}/nsswitch.conf /etc/nsswitch.conf && "
+                   f"exec {program} --address={kafka.address},no-host.test:9092 --queue=orders "
+                   "--group=billing --deadline-usec=")
+        # Which broker is asked first is a matter of chance.
+        while not select.select([silent], [], [], 0)[0]:
+            started = time.monotonic()
+            ended = subprocess.run(["unshare", "-m", "sh", "-c", f"{command}{(started + 3) * 1e6:.0f}"],
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                   timeout=60, check=True)
+            duration = time.monotonic() - started
+        assert json.loads(ended.stdout)["details"]["queue_size"] == 16
+        assert duration < 3
 
 
 def test_the_configuration(daemon):

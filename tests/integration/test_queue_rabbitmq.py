@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=queue with Backend=rabbitmq-http and amqp against a real RabbitMQ, and against others."""
 
+import contextlib
+import json
 import os
 import socket
+import struct
+import subprocess
+import threading
+import time
 
 import pytest
 
@@ -14,6 +20,7 @@ from process import free_port, wait_until
 COMMON = ("[Check]\nType=queue\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
           "Timeout=4s\nBreakerAfter=0\n")
 BACKENDS = ["rabbitmq-http", "amqp"]
+USER = "n0-such-us3r"
 PASSWORD = "wr0ng-Passw0rd"
 
 amqp_runs = pytest.mark.skipif(os.geteuid() != 0,
@@ -156,27 +163,40 @@ def test_a_user_who_may_not_use_the_management_plugin(daemon, rabbitmq):
     assert "may not use the management plug-in: rabbitmqctl set_user_tags" in error
 
 
+def helpers(port):
+    """Arguments and environment of each check-amqp that asks this port."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as cmdline, \
+                    open(f"/proc/{pid}/environ", "rb") as environ:
+                found.append((cmdline.read(), environ.read()))
+        except OSError:
+            pass
+    return [pair for pair in found if b"check-amqp" in pair[0] and f":{port}".encode() in pair[0]]
+
+
+def helper_option(port, name):
+    """The value of an option of the check-amqp that asks this port, if there is one."""
+    for arguments, _ in helpers(port):
+        for word in arguments.decode().split("\0"):
+            if word.startswith(f"--{name}="):
+                return word.split("=", 1)[1]
+    return None
+
+
 @amqp_runs
-def test_the_password_is_in_no_argument_and_no_environment(daemon, rabbitmq):
+def test_the_login_is_in_no_argument_and_no_environment(daemon):
     """Looked for in every process, while the helper waits for a broker that hangs."""
     with hostile.Hostile("silent") as peer:
-        daemon.write_check("queue", COMMON + section(peer.port, "amqp", password=PASSWORD))
+        daemon.write_check("queue", COMMON + section(peer.port, "amqp", user=USER,
+                                                     password=PASSWORD))
         daemon.start()
 
-        def helpers():
-            found = []
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as cmdline, \
-                            open(f"/proc/{pid}/environ", "rb") as environ:
-                        found.append((cmdline.read(), environ.read()))
-                except OSError:
-                    pass
-            return [pair for pair in found if b"check-amqp" in pair[0] and
-                    f":{peer.port}".encode() in pair[0]]
-        found = wait_until("the helper runs", helpers)
+        found = wait_until("the helper runs", lambda: helpers(peer.port))
         for arguments, environment in found:
-            assert PASSWORD.encode() not in arguments + environment
+            for secret in (USER, PASSWORD):
+                assert secret.encode() not in arguments + environment
             assert b"--name=healthd queue" in arguments
         daemon.wait_status("queue", "unhealthy")
 
@@ -193,6 +213,86 @@ def test_tls(daemon, rabbitmq, certificates, backend):
     daemon.wait_status("host", "healthy")
     assert "certificate" in daemon.wait_status("unknown", "unhealthy")["error"]
     daemon.wait_status("plain", "unhealthy")
+
+
+@amqp_runs
+def test_time_that_passed_before_the_helper_started_is_no_longer_its(daemon):
+    """The deadline is an instant: a helper that had to wait for its turn has what is left."""
+    with hostile.Hostile("silent") as peer:
+        daemon.write_check("queue", COMMON + section(peer.port, "amqp"))
+        daemon.start()
+        word = wait_until("the helper runs", lambda: helper_option(peer.port, "deadline-usec"))
+        assert 0 < int(word) / 1e6 - time.monotonic() < 4
+        for name in ("amqp", "kafka"):
+            started = time.monotonic()
+            deadline = started + 1
+            time.sleep(0.7)
+            ended = subprocess.run(
+                [f"{os.environ['HEALTHD_HELPER_DIRECTORY']}/check-{name}", "--queue=orders",
+                 "--group=x", f"--address=127.0.0.1:{peer.port}",
+                 f"--deadline-usec={deadline * 1e6:.0f}"],
+                input="somebody\nsecret\n", capture_output=True, text=True, timeout=20, check=True)
+            assert json.loads(ended.stdout)["status"] == "unreachable", ended
+            assert time.monotonic() - started < 1.6
+
+
+class SlowToClose:
+    """A broker that tells what is in the queue after a while, and does not answer a Close."""
+
+    START = struct.pack(">HHBBI", 10, 10, 0, 9, 0) + b"\0\0\0\5PLAIN\0\0\0\5en_US"
+    ANSWERS = {
+        (10, 11): (0, struct.pack(">HHHIH", 10, 30, 10, 131072, 0)),
+        (10, 40): (0, struct.pack(">HHB", 10, 41, 0)),
+        (20, 10): (1, struct.pack(">HHI", 20, 11, 0)),
+        (50, 10): (1, struct.pack(">HHB", 50, 11, 6) + b"orders" + struct.pack(">II", 7, 2)),
+    }
+
+    def __init__(self, delay):
+        self.delay = delay
+        self.closes = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                with connection, contextlib.suppress(OSError):
+                    self.converse(connection)
+
+    def converse(self, connection):
+        def send(channel, method):
+            connection.sendall(struct.pack(">BHI", 1, channel, len(method)) + method + b"\xce")
+        stream = connection.makefile("rb")
+        stream.read(8)
+        send(0, self.START)
+        while head := stream.read(7):
+            method = stream.read(struct.unpack(">BHI", head)[2] + 1)
+            kind = struct.unpack(">HH", method[:4])
+            self.closes += kind == (10, 50)
+            if kind == (50, 10):
+                time.sleep(self.delay)
+            if kind in self.ANSWERS:
+                send(*self.ANSWERS[kind])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+@amqp_runs
+def test_what_a_broker_said_is_not_lost_by_its_close(daemon):
+    with SlowToClose(delay=1.5) as broker:
+        daemon.write_check("queue", COMMON + section(broker.port, "amqp"))
+        daemon.start()
+        check = daemon.wait_for(
+            lambda answer: answer.json["checks"]["queue"]["checked_at"]).json["checks"]["queue"]
+        assert check["status"] == "healthy", check
+        assert check["details"]["queue_size"] == 7 and broker.closes == 1
 
 
 @amqp_runs
