@@ -197,6 +197,9 @@ static int answer_add_records(DnsAnswer *answer, DnsType type, ns_msg *message) 
                          ns_rr_class(record) == ns_c_in && n++ < DNS_RECORDS_MAX)
                         r = answer_add_record(answer, type, message, &record);
         }
+        /* Of an answer that is broken nothing is believed. */
+        if (answer->error)
+                answer->records = string_list_free(answer->records);
         if (r >= 0 && n == 0 && !answer->error)
                 answer->error = "the name has no record of this type";
         return r;

@@ -104,14 +104,26 @@ static void tcp_report(TcpProbe *probe) {
 
 /* ---- the conversation ---- */
 
-/* Returns 1, 0, or a negative errno of pattern_search(). */
+static int tcp_search(TcpProbe *probe, uint64_t *budget_usec) {
+        return pattern_search(&probe->pattern, probe->received.text, probe->received.length,
+                              budget_usec, NULL);
+}
+
+/*
+ * Returns 1, 0, or a negative errno: -ETIME if the expression takes too long, -EPROTO if it does
+ * not, but all that came was searched anew for too many pieces.
+ */
 static int tcp_is_answered(TcpProbe *probe) {
-        const TextBuffer *received = &probe->received;
+        uint64_t once_usec = PATTERN_BUDGET_USEC;
+        int r;
 
         if (!probe->pattern.compiled)
                 return 1;
-        return pattern_search(&probe->pattern, received->text, received->length,
-                              &probe->pattern_budget_usec, NULL);
+        r = tcp_search(probe, &probe->pattern_budget_usec);
+        if (r != -ETIME)
+                return r;
+        r = tcp_search(probe, &once_usec);
+        return r == 0 ? -EPROTO : r;
 }
 
 static void tcp_write(TcpProbe *probe) {
@@ -157,6 +169,11 @@ static void tcp_read(TcpProbe *probe) {
 
         if (r == 0 && probe->received.length > before)
                 r = tcp_is_answered(probe);
+        if (r == -EPROTO) {
+                tcp_fail(probe, " in so many pieces that it takes too long to look at each", "");
+                tcp_report(probe);
+                return;
+        }
         if (r < 0) {
                 tcp_fail_internal(probe, r);
                 return;

@@ -216,6 +216,8 @@ MISCHIEF = {
     "too_few": (lambda question: [reply(question, answers=9)], "cut off or broken"),
     "bad_length": (lambda question: [reply(question, records=ANSWER[:11] + b"\x03abc")],
                    "a record of its answer is broken"),
+    "bad_second": (lambda question: [reply(question, answers=2, records=ANSWER + ANSWER[:11] +
+                                           b"\x03abc")], "a record of its answer is broken"),
     "loop": (lambda question: [reply(question, records=b"\xc0" + bytes([len(question)]) +
                                      ANSWER[2:])], "cut off or broken"),
     "odd_code": (lambda question: [reply(question, flags=b"\x81\x8b")], "unknown error"),

@@ -247,6 +247,16 @@ HOSTILE = {
 }
 
 
+def test_a_peer_that_sends_crumbs_is_the_one_to_blame(daemon):
+    """Each crumb has all of it searched anew; the expression alone is not too much."""
+    with Hostile("crumbs") as peer:
+        check = run_checks(daemon, {"crumbs": section(
+            f"127.0.0.1:{peer.port}", "Send=x", "Expect=[a-z]{5}!")}, PATIENT)["crumbs"]
+        assert check["status"] == "unhealthy", check
+        assert "in so many pieces" in check["error"], check
+        assert check["details"]["banner"].startswith("abcdef")
+
+
 def test_hostile_servers(daemon):
     servers_by_name = {name: Hostile(name) for name in HOSTILE}
     try:

@@ -26,6 +26,14 @@ def drip(connection, start):
         connection.sendall(b"x")
 
 
+def crumble(connection, crumb):
+    """In many small pieces, each for itself."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while True:
+        time.sleep(0.001)
+        connection.sendall(crumb)
+
+
 def say(connection, words):
     """And hang up, in an orderly way."""
     connection.sendall(words)
@@ -86,6 +94,7 @@ BEHAVIOURS = {
                               b"Content-Length: 0\r\n\r\n"),
     "endless_banner": (endless, b"", b"220 " + b"z" * 60000 + b"\r\n"),
     "slow_banner": (drip, b"220-"),
+    "crumbs": (crumble, b"abcdefghijklmnop"),
     "nul_banner": (say, b"\x00\x01\x00SQL\x00\xff\r\nmore\r\n"),
     "endless_series": (endless, OK + b"\r\n", b'requests_total{code="200"} 1\n' * 2000),
     "endless_label": (endless, OK + b"\r\n" + b'requests_total{code="', b"x" * 4096),
