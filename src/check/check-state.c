@@ -58,14 +58,22 @@ static void reason_restore(Check *check, const char *reason) {
                 (void) string_replace(&check->reason, check->last_reason);
 }
 
-int check_state_restore(Check *check, const CheckState *state) {
+/* A result of the future would never be old, and a breaker that waits for it would never close. */
+static bool times_are_possible(const Check *check, const CheckState *state, uint64_t now_usec) {
+        return state->since_usec <= now_usec && state->checked_usec <= now_usec &&
+               (state->breaker_next_usec <= now_usec ||
+                state->breaker_next_usec - now_usec <= check->breaker.max_reset_usec);
+}
+
+int check_state_restore(Check *check, const CheckState *state, uint64_t now_usec) {
         int r;
 
         assert(check->runs == 0);
         if (state->status >= _STATUS_MAX || state->last_status >= _STATUS_MAX ||
             state->breaker_position >= _BREAKER_MAX || state->flapping > 1 ||
             state->breaker_wait_usec > check->breaker.max_reset_usec ||
-            memchr(state->last_reason, 0, sizeof(state->last_reason)) == NULL)
+            memchr(state->last_reason, 0, sizeof(state->last_reason)) == NULL ||
+            !times_are_possible(check, state, now_usec))
                 return -EBADMSG;
         r = check_state_restore_kept(check, state);
         if (r < 0)

@@ -190,7 +190,10 @@ int queue_http_start(void *instance, Check *check) {
         QueueHttp *http = instance;
         int r;
 
-        for (size_t i = 0; i < http->n_calls && !http->calls[i].request; i++) {
+        for (size_t i = 0; i < http->n_calls; i++) {
+                /* Some may be there already: memory was short last time. */
+                if (http->calls[i].request)
+                        continue;
                 r = queue_http_make_request(&http->calls[i], check->runtime);
                 if (r < 0)
                         return r;

@@ -259,7 +259,7 @@ static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
         if (!memory_find(memory, check, &slot))
                 return;
         if (state_slot_read(&slot, &state, sizeof(state), &size) >= 0 && size == sizeof(state))
-                (void) (same_boot ? check_state_restore(check, &state)
+                (void) (same_boot ? check_state_restore(check, &state, now_monotonic_usec())
                                   : check_state_restore_kept(check, &state));
         /* Also where nothing was restored: a record of another boot must not stay. */
         check_state_save(check, &state);

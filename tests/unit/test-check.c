@@ -424,6 +424,31 @@ static void test_state_of_a_check(void **state) {
         free(after->reason);
         free_check(before);
         free_check(after);
+
+static void test_a_state_of_the_future_is_refused(void **state) {
+        const uint64_t now_usec = 200 * USEC_PER_SEC, later_usec = USEC_PER_YEAR;
+        const struct {
+                CheckState saved;
+                int expected;
+        } cases[] = {
+                { { .since_usec = 1, .checked_usec = now_usec }, 0 },
+                { { .breaker_next_usec = now_usec + USEC_PER_MIN }, 0 },
+                { { .breaker_next_usec = now_usec + USEC_PER_MIN + 1 }, -EBADMSG },
+                { { .breaker_next_usec = later_usec }, -EBADMSG },
+                { { .since_usec = later_usec }, -EBADMSG },
+                { { .since_usec = 1, .checked_usec = later_usec }, -EBADMSG },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                Check *check = make_check("a", STATUS_UNKNOWN, true);
+
+                check->breaker.max_reset_usec = USEC_PER_MIN;
+                assert_int_equal(check_state_restore(check, &cases[i].saved, now_usec),
+                                 cases[i].expected);
+                assert_true(check->checked_usec <= now_usec);
+                free_check(check);
+        }
 }
 
 static void test_watchdog_gate(void **state) {
@@ -667,6 +692,7 @@ int main(void) {
                 cmocka_unit_test(test_settling_counts_failures),
                 cmocka_unit_test(test_settling_against_counting),
                 cmocka_unit_test(test_check_goes_stale),
+                cmocka_unit_test(test_a_state_of_the_future_is_refused),
                 cmocka_unit_test(test_watchdog_gate),
                 cmocka_unit_test(test_overall_status),
                 cmocka_unit_test(test_settings_types),
