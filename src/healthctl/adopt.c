@@ -108,6 +108,17 @@ static int unit_read(Healthctl *ctl, sd_bus *bus, const char *name, GuardedUnit 
         return 0;
 }
 
+/*
+ * The guard acts on a unit by its own name only, and so do checks: that one is adopted and
+ * abandoned. Returns it, or unit itself; it lives as long as facts.
+ */
+static const char *unit_real_name(Healthctl *ctl, const char *unit, const GuardedUnit *facts) {
+        if (string_equal(facts->id, unit))
+                return unit;
+        fprintf(ctl->terminal.out, "%s is another name of %s; guard that one.\n", unit, facts->id);
+        return facts->id;
+}
+
 static int make_directories(const char *path) {
         _cleanup_free_ char *partial = strdup(path);
 
@@ -232,6 +243,10 @@ int verb_adopt(Healthctl *ctl, char **arguments) {
                 r = unit_read(ctl, bus, unit, &facts);
         if (r < 0)
                 return r;
+        unit = unit_real_name(ctl, unit, &facts);
+        r = check_name(ctl, unit);
+        if (r < 0)
+                return r;
         /* What the unit allows already stays: "exec" and "all" are more than is needed. */
         if (paths_find(&paths, unit) < 0 ||
             string_printf(&drop_in, drop_in_text,
@@ -256,8 +271,19 @@ int verb_adopt(Healthctl *ctl, char **arguments) {
         return EXIT_SUCCESS;
 }
 
+/* By which name it was adopted, if not by this one; without systemd this one. */
+static const char *adopted_name(Healthctl *ctl, const char *unit, GuardedUnit *facts) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        if (sd_bus_open_system(&bus) < 0 || guarded_unit_read(bus, unit, facts, &why) < 0)
+                return unit;
+        return unit_real_name(ctl, unit, facts);
+}
+
 int verb_abandon(Healthctl *ctl, char **arguments) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(guarded_unit_done) GuardedUnit facts = {};
         _cleanup_(paths_done) Paths paths = {};
         const char *unit = arguments[0];
         int r, changed;
@@ -265,6 +291,10 @@ int verb_abandon(Healthctl *ctl, char **arguments) {
         r = check_name(ctl, unit);
         if (r < 0)
                 return r;
+        if (paths_find(&paths, unit) < 0)
+                return -ENOMEM;
+        if (access(paths.drop_in, F_OK) < 0)
+                unit = adopted_name(ctl, unit, &facts);
         if (paths_find(&paths, unit) < 0)
                 return -ENOMEM;
         /* First, while the guard may still: an armed watchdog that nobody feeds would fire. */

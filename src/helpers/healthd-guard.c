@@ -358,10 +358,11 @@ static void serve(int fd) {
 
         (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        n = recv(fd, request.text, sizeof(request.text), 0);
-        if (n <= 0)
-                return;
         may_ask = peer_may_ask(fd);
+        /* A stranger is told so at once: the next one waits until we are done with this one. */
+        n = recv(fd, request.text, sizeof(request.text), may_ask ? 0 : MSG_DONTWAIT);
+        if (n <= 0 && may_ask)
+                return;
         parsed = may_ask && n <= REQUEST_MAX && strnlen(request.text, (size_t) n) == (size_t) n &&
                  request_parse(&request);
         if (parsed)

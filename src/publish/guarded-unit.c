@@ -13,6 +13,7 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
 void guarded_unit_done(GuardedUnit *unit) {
+        free(unit->id);
         free(unit->load_state);
         free(unit->type);
         free(unit->restart);
@@ -29,6 +30,7 @@ int guarded_unit_read(sd_bus *bus, const char *name, GuardedUnit *ret, char **re
                 const char *interface, *property;
                 char **value;
         } texts[] = {
+                { SYSTEMD ".Unit", "Id", &unit.id },
                 { SYSTEMD ".Unit", "LoadState", &unit.load_state },
                 { SYSTEMD ".Service", "Type", &unit.type },
                 { SYSTEMD ".Service", "Restart", &unit.restart },

@@ -14,6 +14,7 @@
 #define GUARD_WINDOW_USEC    (181 * USEC_PER_SEC)
 
 typedef struct GuardedUnit {
+        char *id; /* its name, if it was asked for by another one of its names */
         char *load_state, *type, *restart, *notify_access;
         uint64_t watchdog_usec; /* 0 or UINT64_MAX: it has none */
 } GuardedUnit;

@@ -255,6 +255,7 @@ static const Metric metrics[] = {
           .add_check = add_breaker },
         { { "healthd_guard_actions", METRIC_COUNTER, NULL,
             "What was done for guarded units: acted, observed, held_back, failed." },
+          .is_detail = true, /* names the units */
           .add = add_guard_actions },
         { { "healthd_watchdog_pings", METRIC_COUNTER, NULL,
             "How often systemd's watchdog was fed." },

@@ -408,6 +408,8 @@ def test_details_never(daemon):
             "self": {"status": "healthy"}}
         answer = daemon.get("/health/silences", via=via)
         assert (answer.status, list(answer.json)) == (403, ["detail"])
+        # Their labels name units.
+        assert "healthd_guard_actions" not in daemon.get("/metrics", via=via).text
 
 
 @pytest.mark.parametrize("policy, detailed", [

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Guards=, as far as the configuration goes: what is refused, and what --verify warns of."""
 
+import contextlib
+import os
+import pathlib
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -75,3 +80,46 @@ def test_the_warning_is_logged_and_the_check_runs(daemon):
     daemon.reload()
     daemon.terminate()
     assert daemon.stderr().count("seems to be another host") == 2
+
+
+@contextlib.contextmanager
+def guard_on(path):
+    """healthd-guard as its socket unit starts it."""
+    program = pathlib.Path(os.environ["HEALTHD_HELPER_DIRECTORY"], "healthd-guard")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen()
+        # LISTEN_PID= must be the program's own.
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["bash", "-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec 3<&$1; exec \"$2\"", "bash",
+             str(listener.fileno()), str(program)], pass_fds=[listener.fileno()])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be root and a stranger")
+def test_a_stranger_does_not_hold_the_guard(tmp_path):
+    for directory in (tmp_path, *list(tmp_path.parents)[:-2]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    path = tmp_path / "guard"
+    mute = ("import socket, sys, time\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+            "s.connect(sys.argv[1])\nprint('connected', flush=True)\n"
+            "print(s.recv(1000).decode(), flush=True)\ntime.sleep(8)\n")
+    with guard_on(path), \
+            subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                              "/usr/bin/python3", "-c", mute, str(path)],
+                             stdout=subprocess.PIPE, text=True) as stranger:
+        assert stranger.stdout.readline() == "connected\n"
+        started = time.monotonic()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as root:
+            root.settimeout(10)
+            root.connect(str(path))
+            root.send(b"UNIT=x\nACTION=look\nREASON=test")
+            assert root.recv(1000) == b"refused this is not the name of a service"
+        assert time.monotonic() - started < 1.5
+        assert "only the user healthd may ask" in stranger.stdout.readline()
+        stranger.kill()

@@ -365,6 +365,18 @@ def test_adopting_and_abandoning(machine):
     assert said == "nginx.service was not adopted.\n"
 
 
+def test_an_alias_is_adopted_by_the_name_of_its_unit(machine):
+    machine.write_file("/etc/systemd/system/orders-real.service",
+                       "[Service]\nExecStart=/bin/sleep 1h\n[Install]\nAlias=shop.service\n")
+    machine.enter("systemctl", "enable", "orders-real.service")
+    said = opt_in(machine, "shop.service")
+    assert said.startswith("shop.service is another name of orders-real.service; guard that one.\n")
+    assert "Wrote /etc/systemd/system/orders-real.service.d/50-healthd.conf" in said
+    assert "Guards=orders-real.service" in said
+    said = machine.enter("healthctl", "abandon", "shop.service").stdout
+    assert "Removed /etc/systemd/system/orders-real.service.d/50-healthd.conf" in said
+
+
 def test_the_rule_is_for_the_unit_and_no_other(machine):
     """To JavaScript "\\x2d" is a dash: another unit."""
     machine.write_file("/etc/systemd/system/a\\x2db.service",
