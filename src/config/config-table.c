@@ -135,38 +135,6 @@ int config_parse_span(const ConfigKey *key, const char *value, void *field, char
                          time_span_format(maximum, sizeof(maximum), range->maximum));
 }
 
-int config_parse_size(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        static const char units[] = "KMGT";
-        const ConfigRange *range = key->data;
-        char minimum[32], maximum[32];
-        const char *rest, *unit;
-        uint64_t number;
-        unsigned shift = 0;
-
-        if (!digits_parse(value, &number, &rest))
-                return why(ret_why, "not a size; write for example 512M or 2G");
-        while (isspace((unsigned char) *rest))
-                rest++;
-        unit = *rest ? strchr(units, *rest) : NULL;
-        if (unit) {
-                shift = 10 * (unsigned) (unit - units + 1);
-                rest++;
-        } else if (*rest == 'B')
-                rest++;
-        if (*rest)
-                return why(ret_why, "not a size; the units are K, M, G and T: 512M or 2G");
-        if (number > UINT64_MAX >> shift || number == UINT64_MAX)
-                return why(ret_why, "larger than can be counted; write for example 2G");
-        number <<= shift;
-        if (range_holds(range, number)) {
-                *(uint64_t *) field = number;
-                return 0;
-        }
-        snprintf(minimum, sizeof(minimum), "%" PRIu64, range->minimum);
-        snprintf(maximum, sizeof(maximum), "%" PRIu64, range->maximum);
-        return why_range(ret_why, range, minimum, maximum);
-}
-
 int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why) {
         StringList *list = field;
 

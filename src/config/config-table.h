@@ -63,8 +63,6 @@ typedef struct ConfigRange {
 int config_parse_unsigned(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: uint64_t, microseconds; data: NULL or const ConfigRange * in microseconds. */
 int config_parse_span(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: uint64_t, bytes; K M G T are powers of 1024. data: NULL or const ConfigRange *. */
-int config_parse_size(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: StringList; words appended, split at white space: there is no quoting. */
 int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why);
 /* field: StringList; the whole value appended as one item. */

@@ -307,10 +307,6 @@ int state_store_fd(const StateStore *store) {
         return store->fd;
 }
 
-size_t state_store_size(const StateStore *store) {
-        return store->size;
-}
-
 bool state_store_is_same_boot(const StateStore *store) {
         return state_image_is_same_boot(&store->image);
 }

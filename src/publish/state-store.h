@@ -66,9 +66,6 @@ int state_store_save_file(const StateStore *store, const char *path);
 /* For the descriptor store; remains the store's. */
 int state_store_fd(const StateStore *store);
 
-/* Bytes of memory if every page is in use. */
-size_t state_store_size(const StateStore *store);
-
 /* Whether state_store_new() made it since the machine was booted, wherever it was kept since. */
 bool state_store_is_same_boot(const StateStore *store);
 

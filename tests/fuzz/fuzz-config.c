@@ -42,7 +42,7 @@ static const ConfigKey redis_keys[] = {
         { "Password", config_parse_string, offsetof(Target, password),
           .flags = CONFIG_SECRET | CONFIG_CREDENTIAL },
         { "Socket", config_parse_path, offsetof(Target, path) },
-        { "Memory", config_parse_size, offsetof(Target, size) },
+        { "Memory", config_parse_span, offsetof(Target, size) },
         {},
 };
 

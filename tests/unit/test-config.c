@@ -56,7 +56,6 @@ static int parse_custom(const ConfigKey *key, const char *value, void *field, ch
 
 static const ConfigRange number_range = { 1, 64 };
 static const ConfigRange span_range = { 100 * USEC_PER_MSEC, USEC_PER_HOUR };
-static const ConfigRange size_range = { 1024, UINT64_MAX };
 static const char *const choices[] = { "started", "checked", "healthy", NULL };
 
 static const ConfigKey check_keys[] = {
@@ -85,8 +84,8 @@ static const ConfigKey redis_keys[] = {
         { "Contents", config_parse_string, offsetof(Target, password),
           .flags = CONFIG_FILE | CONFIG_CREDENTIAL },
         { "Socket", config_parse_path, offsetof(Target, path) },
-        { "Memory", config_parse_size, offsetof(Target, size) },
-        { "Limit", config_parse_size, offsetof(Target, size), &size_range },
+        { "Memory", config_parse_span, offsetof(Target, size) },
+        { "Limit", config_parse_span, offsetof(Target, size) },
         {},
 };
 
@@ -431,47 +430,6 @@ static void test_spans(void **state) {
                      "Grace=999999999y: longer than can be counted; write for example 1y");
 }
 
-static void test_sizes(void **state) {
-        static const struct {
-                const char *text;
-                uint64_t size;
-        } good[] = {
-                { "0", 0 },
-                { "1", 1 },
-                { "1K", 1024 },
-                { "2 M", 2 << 20 },
-                { "3G", UINT64_C(3) << 30 },
-                { "4T", UINT64_C(4) << 40 },
-                { "7B", 7 },
-                { "16777215T", UINT64_C(16777215) << 40 },
-        };
-        static const char *const large[] = { "16777216T", "18446744073709551616" };
-        static const char *const bad[] = { "-1", "M", "1X", "1KK", "1k", "1.5G", "1 2" };
-        const ConfigKey key = { "Memory" };
-        uint64_t size;
-
-        (void) state;
-        for (size_t i = 0; i < ELEMENTS(good); i++) {
-                size = 5;
-                assert_int_equal(config_parse_size(&key, good[i].text, &size, NULL), 0);
-                assert_int_equal(size, good[i].size);
-        }
-        for (size_t i = 0; i < ELEMENTS(bad); i++) {
-                _cleanup_free_ char *why = NULL;
-                assert_int_equal(config_parse_size(&key, bad[i], &size, &why), -EINVAL);
-                assert_ptr_equal(strstr(why, "not a size"), why);
-        }
-        for (size_t i = 0; i < ELEMENTS(large); i++) {
-                _cleanup_free_ char *why = NULL;
-                assert_int_equal(config_parse_size(&key, large[i], &size, &why), -EINVAL);
-                assert_ptr_equal(strstr(why, "larger"), why);
-        }
-        assert_value("Redis", "Memory=lots",
-                     "Memory=lots: not a size; write for example 512M or 2G");
-        assert_value("Redis", "Limit=1023", "Limit=1023: must be at least 1024");
-        assert_value("Redis", "Limit=1K", NULL);
-}
-
 static void test_lists(void **state) {
         FIXTURE(fixture);
 
@@ -560,7 +518,7 @@ static void test_all_problems_at_once(void **state) {
                         "or 5min\n"
                         "x.check:6: FailAfter=0: must be from 1 to 64\n"
                         "x.check:8: unknown key \"Tipe=\" in [Check]; did you mean \"Type=\"?\n"
-                        "x.check:11: Memory=x: not a size; write for example 512M or 2G\n");
+                        "x.check:11: Memory=x: not a time span; write for example 30s or 5min\n");
         assert_int_equal(fixture.check.number, 7);
 }
 
@@ -1038,7 +996,8 @@ static void test_credentials_without_a_directory(void **state) {
         assert_problems(&hidden, "");
         number.context.verify_only = true;
         apply(&number, "[Redis]\nSecretNumber=credential:number\nMemory=x\n");
-        assert_problems(&number, "x.check:3: Memory=x: not a size; write for example 512M or 2G\n");
+        assert_problems(&number,
+                        "x.check:3: Memory=x: not a time span; write for example 30s or 5min\n");
         broken.context.verify_only = true;
         apply(&broken, "[Redis]\nPassword=credential:a/b\n");
         assert_int_equal(broken.problems.n_items, 1);
@@ -1160,7 +1119,6 @@ int main(void) {
                 cmocka_unit_test(test_booleans),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_spans),
-                cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_lists),
                 cmocka_unit_test(test_word_of),
                 cmocka_unit_test(test_custom_parsers),
