@@ -206,6 +206,19 @@ static void check_set_drop(CheckSet *set, const CheckSet *kept) {
         *set = (CheckSet){};
 }
 
+/* Makes everything that takes memory, so that nothing can fail once it is put into force. */
+static int manager_prepare(Manager *manager, Settings *settings, const CheckSet *checks) {
+        int r = guards_prepare(manager->guards, checks);
+
+        if (r >= 0 && manager->alerts)
+                r = alerts_prepare(manager->alerts, settings->alerts, settings->n_alerts);
+        /* One host, one file: a wrapped program has none. */
+        if (r >= 0 && manager->alerts)
+                r = textfile_prepare(manager->textfile, settings->textfile,
+                                     settings->helper_directory);
+        return r < 0 ? r : guard_feed_prepare(manager->guard_feed, checks);
+}
+
 /* Puts parsed settings into force: all of them, or none if memory is short. */
 static int manager_apply(Manager *manager, Settings *settings) {
         CheckSet checks = {}, old = manager->view.checks;
@@ -213,8 +226,12 @@ static int manager_apply(Manager *manager, Settings *settings) {
 
         r = manager_build_checks(manager, settings, &checks);
         if (r >= 0)
+                r = manager_prepare(manager, settings, &checks);
+        if (r >= 0)
                 r = http_server_set_gate(manager->server, &settings->gate);
         if (r < 0) {
+                /* Forgets what it was prepared for. */
+                guard_feed_bind(manager->guard_feed);
                 check_set_drop(&checks, &old);
                 return r;
         }
@@ -231,16 +248,12 @@ static int manager_apply(Manager *manager, Settings *settings) {
                                                  "kept until the next reload.",
                                                  strerror(-r)));
         check_set_drop(&old, &checks);
-        r = guards_bind(manager->guards);
-        if (r >= 0)
-                r = guard_feed_bind(manager->guard_feed);
-        if (r >= 0 && manager->alerts)
-                r = alerts_bind(manager->alerts, settings->alerts, settings->n_alerts);
-        /* One host, one file: a wrapped program has none. */
-        if (r >= 0 && manager->alerts)
-                r = textfile_set(manager->textfile, settings->textfile, settings->helper_directory);
-        if (r < 0)
-                return r;
+        guards_bind(manager->guards);
+        guard_feed_bind(manager->guard_feed);
+        if (manager->alerts) {
+                alerts_bind(manager->alerts);
+                textfile_bind(manager->textfile);
+        }
         manager->status.ready_when = manager->options->wrapped_pid > 0 ? READY_WHEN_PASSED
                                                                        : settings->ready_when;
         http_server_set_details(manager->server, settings->details);

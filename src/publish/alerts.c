@@ -27,6 +27,8 @@ struct Alerts {
         Memory *memory;
         AlertRule **rules; /* sorted by name */
         size_t n_rules;
+        AlertRule **next; /* prepared; some are those of rules */
+        size_t n_next;
         char host[HOST_SIZE];
         Timer timer;
         bool unsaved;
@@ -474,11 +476,16 @@ static void alerts_forget_gone(Alerts *alerts) {
                                                  n_told));
 }
 
-int alerts_bind(Alerts *alerts, AlertSettings *settings, size_t n_settings) {
-        AlertRule **rules = calloc(n_settings + 1, sizeof(AlertRule *)), **old = alerts->rules;
-        size_t n_old = alerts->n_rules;
+static void alerts_forget_next(Alerts *alerts) {
+        alerts_drop_rules(alerts->next, alerts->n_next, alerts);
+        alerts->next = NULL;
+        alerts->n_next = 0;
+}
 
-        if (!rules)
+int alerts_prepare(Alerts *alerts, AlertSettings *settings, size_t n_settings) {
+        alerts_forget_next(alerts);
+        alerts->next = calloc(n_settings + 1, sizeof(AlertRule *));
+        if (!alerts->next)
                 return -ENOMEM;
         for (size_t i = 0; i < n_settings; i++) {
                 AlertRule *rule = alerts_find(alerts, settings[i].name);
@@ -486,29 +493,36 @@ int alerts_bind(Alerts *alerts, AlertSettings *settings, size_t n_settings) {
 
                 if (!rule || rule->settings.identity != settings[i].identity) {
                         r = alert_rule_new(&settings[i], alerts, &rule);
-                        if (r < 0) {
-                                alerts_drop_rules(rules, i, alerts);
+                        if (r < 0)
                                 return r;
-                        }
                         timer_init(&rule->deadline_timer, alerts->runtime->scheduler,
                                    rule_on_deadline, rule);
                 }
-                rules[i] = rule;
+                alerts->next[alerts->n_next++] = rule;
         }
-        alerts->rules = rules;
-        alerts->n_rules = n_settings;
+        return 0;
+}
+
+void alerts_bind(Alerts *alerts) {
+        AlertRule **old = alerts->rules;
+        size_t n_old = alerts->n_rules;
+
+        alerts->rules = TAKE_PTR(alerts->next);
+        alerts->n_rules = alerts->n_next;
+        alerts->n_next = 0;
         alerts_drop_rules(old, n_old, alerts);
         alerts_forget_gone(alerts);
-        for (size_t i = 0; i < n_settings; i++) {
-                rules[i]->policy.slots_max = ALERT_SLOTS_MAX / n_settings;
-                if (!rules[i]->settings.type)
+        for (size_t i = 0; i < alerts->n_rules; i++) {
+                AlertRule *rule = alerts->rules[i];
+
+                rule->policy.slots_max = ALERT_SLOTS_MAX / alerts->n_rules;
+                if (!rule->settings.type)
                         continue;
-                rule_see_gone(rules[i]);
-                rule_see_all(rules[i]);
+                rule_see_gone(rule);
+                rule_see_all(rule);
         }
         alerts_save(alerts);
         alerts_arm(alerts);
-        return 0;
 }
 
 Alerts *alerts_free(Alerts *alerts) {
@@ -517,6 +531,7 @@ Alerts *alerts_free(Alerts *alerts) {
         if (alerts->unsaved)
                 alerts_save(alerts);
         timer_disarm(&alerts->timer);
+        alerts_forget_next(alerts);
         alerts_drop_rules(alerts->rules, alerts->n_rules, NULL);
         free(alerts);
         return NULL;

@@ -21,10 +21,13 @@ int alerts_new(Runtime *runtime, const HealthView *view, Journal *journal, Memor
 Alerts *alerts_free(Alerts *alerts);
 
 /*
- * Replaces the configuration; takes the settings over that are new or have changed, and leaves
- * those of the others. After the checks of the view changed. Returns 0 or -ENOMEM.
+ * Makes what the configuration is to be; takes the settings over that are new or have changed, and
+ * leaves those of the others. Before the checks of the view change. Returns 0 or -ENOMEM; then all
+ * is as it was.
  */
-int alerts_bind(Alerts *alerts, AlertSettings *settings, size_t n_settings);
+int alerts_prepare(Alerts *alerts, AlertSettings *settings, size_t n_settings);
+/* After they did. */
+void alerts_bind(Alerts *alerts);
 
 /* After a result of a check that changed something. */
 void alerts_note(Alerts *alerts, const Check *check);

@@ -188,27 +188,42 @@ static void guard_feed_refuse(const GuardFeed *feed) {
                                          "WatchdogSec=, or use GuardMode=trigger."));
 }
 
-int guard_feed_bind(GuardFeed *feed) {
-        const CheckSet *checks = &feed->view->checks;
+int guard_feed_prepare(GuardFeed *feed, const CheckSet *checks) {
         int r = 0;
 
-        guard_feed_drop(feed);
-        for (size_t i = 0; i < checks->n_items; i++) {
+        for (size_t i = 0; i < checks->n_items && !feed->refused; i++) {
                 char *const *units = checks->items[i]->settings.guard.units;
 
                 for (; units && *units && r >= 0; units++)
                         if (check_feeds(checks->items[i], *units))
-                                r = feed->refused ? -EPERM : guard_feed_add(feed, *units);
+                                r = guard_feed_add(feed, *units);
         }
-        if (r == -EPERM) {
+        if (r < 0)
+                guard_feed_drop(feed);
+        return r;
+}
+
+static bool guard_feed_is_asked_for(const GuardFeed *feed) {
+        const CheckSet *checks = &feed->view->checks;
+
+        for (size_t i = 0; i < checks->n_items; i++) {
+                char *const *units = checks->items[i]->settings.guard.units;
+
+                for (; units && *units; units++)
+                        if (check_feeds(checks->items[i], *units))
+                                return true;
+        }
+        return false;
+}
+
+void guard_feed_bind(GuardFeed *feed) {
+        guard_feed_drop(feed);
+        if (feed->refused && guard_feed_is_asked_for(feed))
                 guard_feed_refuse(feed);
-                return 0;
-        }
         if (feed->n_units > 0)
                 guard_feed_on_timer(&feed->timer, feed);
         else
                 timer_disarm(&feed->timer);
-        return r;
 }
 
 void guard_feed_disarm(GuardFeed *feed) {

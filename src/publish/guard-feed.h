@@ -22,8 +22,13 @@ int guard_feed_new(Runtime *runtime, const HealthView *view, Journal *journal,
 /* What is armed stays armed. */
 GuardFeed *guard_feed_free(GuardFeed *feed);
 
-/* After the checks of the view changed. Returns 0 or -ENOMEM. */
-int guard_feed_bind(GuardFeed *feed);
+/*
+ * Before the checks of the view become these; last, for they must. Returns 0 or -ENOMEM; then all
+ * is as it was.
+ */
+int guard_feed_prepare(GuardFeed *feed, const CheckSet *checks);
+/* After they did. */
+void guard_feed_bind(GuardFeed *feed);
 /* At the end: disarms everything. */
 void guard_feed_disarm(GuardFeed *feed);
 /* The same for a process that died, from the names it left. Blocks. */

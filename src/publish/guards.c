@@ -40,6 +40,8 @@ struct Guards {
         Memory *memory;
         Guard **items;
         size_t n_items;
+        Guard **next; /* prepared; some are those of items */
+        size_t n_next;
 };
 
 static Guard *guard_free(Guard *guard) {
@@ -329,10 +331,10 @@ static void guard_consider(Guard *guard) {
                           guard_on_looked);
 }
 
-static Guard *guards_find(const Guards *guards, const char *unit) {
-        for (size_t i = 0; i < guards->n_items; i++)
-                if (string_equal(guards->items[i]->unit, unit))
-                        return guards->items[i];
+static Guard *items_find(Guard *const *items, size_t n_items, const char *unit) {
+        for (size_t i = 0; i < n_items; i++)
+                if (string_equal(items[i]->unit, unit))
+                        return items[i];
         return NULL;
 }
 
@@ -340,25 +342,32 @@ void guards_note(Guards *guards, const Check *check) {
         char *const *units = check->settings.guard.units;
 
         for (; units && *units; units++) {
-                Guard *guard = guards_find(guards, *units);
+                Guard *guard = items_find(guards->items, guards->n_items, *units);
 
                 if (guard)
                         guard_consider(guard);
         }
 }
 
-static int guards_add(Guards *guards, const char *unit, Guard ***ret_items, size_t *n_items) {
+static bool items_have(Guard *const *items, size_t n_items, const Guard *guard) {
+        for (size_t i = 0; i < n_items; i++)
+                if (items[i] == guard)
+                        return true;
+        return false;
+}
+
+static int guards_add(Guards *guards, const char *unit) {
         _cleanup_(guard_freep) Guard *guard = NULL;
         Guard **grown;
 
-        grown = reallocarray(*ret_items, *n_items + 1, sizeof(Guard *));
+        if (items_find(guards->next, guards->n_next, unit))
+                return 0;
+        grown = reallocarray(guards->next, guards->n_next + 1, sizeof(Guard *));
         if (!grown)
                 return -ENOMEM;
-        *ret_items = grown;
-        for (size_t i = 0; i < guards->n_items && !guard; i++)
-                if (guards->items[i] && string_equal(guards->items[i]->unit, unit))
-                        guard = TAKE_PTR(guards->items[i]);
-        if (!guard) {
+        guards->next = grown;
+        grown[guards->n_next] = items_find(guards->items, guards->n_items, unit);
+        if (!grown[guards->n_next]) {
                 guard = calloc(1, sizeof(Guard));
                 if (!guard || string_replace(&guard->unit, unit) < 0)
                         return -ENOMEM;
@@ -366,49 +375,51 @@ static int guards_add(Guards *guards, const char *unit, Guard ***ret_items, size
                 timer_init(&guard->look_deadline, guards->runtime->scheduler, guard_on_look_timeout,
                            guard);
                 memory_load_guard(guards->memory, unit, &guard->record);
+                grown[guards->n_next] = TAKE_PTR(guard);
         }
-        grown[(*n_items)++] = TAKE_PTR(guard);
+        guards->n_next++;
         return 0;
 }
 
-static bool items_have(Guard *const *items, size_t n_items, const char *unit) {
+/* Frees those of one list that are not in the other. */
+static void items_drop(Guard **items, size_t n_items, Guard *const *kept, size_t n_kept) {
         for (size_t i = 0; i < n_items; i++)
-                if (string_equal(items[i]->unit, unit))
-                        return true;
-        return false;
+                if (!items_have(kept, n_kept, items[i]))
+                        guard_free(items[i]);
+        free(items);
 }
 
-static void guards_drop_items(Guards *guards) {
-        for (size_t i = 0; i < guards->n_items; i++)
-                guard_free(guards->items[i]);
-        free(guards->items);
-        guards->items = NULL;
-        guards->n_items = 0;
+static void guards_forget_next(Guards *guards) {
+        items_drop(guards->next, guards->n_next, guards->items, guards->n_items);
+        guards->next = NULL;
+        guards->n_next = 0;
 }
 
-int guards_bind(Guards *guards) {
-        const CheckSet *checks = &guards->view->checks;
-        Guard **items = NULL;
-        size_t n_items = 0;
+int guards_prepare(Guards *guards, const CheckSet *checks) {
         int r = 0;
 
+        guards_forget_next(guards);
         for (size_t i = 0; i < checks->n_items; i++) {
                 char *const *units = checks->items[i]->settings.guard.units;
 
                 for (; units && *units && r >= 0; units++)
-                        if (!items_have(items, n_items, *units))
-                                r = guards_add(guards, *units, &items, &n_items);
+                        r = guards_add(guards, *units);
         }
-        guards_drop_items(guards);
-        guards->items = items;
-        guards->n_items = n_items;
         return r;
+}
+
+void guards_bind(Guards *guards) {
+        items_drop(guards->items, guards->n_items, guards->next, guards->n_next);
+        guards->items = TAKE_PTR(guards->next);
+        guards->n_items = guards->n_next;
+        guards->n_next = 0;
 }
 
 Guards *guards_free(Guards *guards) {
         if (!guards)
                 return NULL;
-        guards_drop_items(guards);
+        guards_forget_next(guards);
+        items_drop(guards->items, guards->n_items, NULL, 0);
         free(guards);
         return NULL;
 }

@@ -18,8 +18,10 @@ int guards_new(Runtime *runtime, const HealthView *view, Journal *journal, Memor
                Guards **ret);
 Guards *guards_free(Guards *guards);
 
-/* After the checks of the view changed. Returns 0 or -ENOMEM, then some units are not guarded. */
-int guards_bind(Guards *guards);
+/* Before the checks of the view become these. Returns 0 or -ENOMEM; then all is as it was. */
+int guards_prepare(Guards *guards, const CheckSet *checks);
+/* After they did. */
+void guards_bind(Guards *guards);
 
 /* After a result of a check. */
 void guards_note(Guards *guards, const Check *check);

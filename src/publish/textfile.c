@@ -21,7 +21,7 @@ struct Textfile {
         Runtime *runtime;
         const HealthView *view;
         Journal *journal;
-        char *path; /* NULL: none is written */
+        char *path, *next_path; /* NULL: none is written */
         char *program;
         Timer timer; /* the next one, or the deadline of the one under way */
         Child *child;
@@ -91,6 +91,7 @@ Textfile *textfile_free(Textfile *textfile) {
         child_kill(textfile->child);
         timer_disarm(&textfile->timer);
         free(textfile->path);
+        free(textfile->next_path);
         free(textfile->program);
         free(textfile);
         return NULL;
@@ -110,16 +111,21 @@ int textfile_new(Runtime *runtime, const HealthView *view, Journal *journal, Tex
         return 0;
 }
 
-int textfile_set(Textfile *textfile, const char *path, const char *helper_directory) {
-        int r;
+int textfile_prepare(Textfile *textfile, const char *path, const char *helper_directory) {
+        int r = string_replace(&textfile->next_path, path);
 
-        if (string_equal(path, textfile->path))
-                return 0;
+        return r < 0 ? r : string_printf(&textfile->program, "%s/write-file", helper_directory);
+}
+
+void textfile_bind(Textfile *textfile) {
+        _cleanup_free_ char *old = textfile->path;
+
+        textfile->path = TAKE_PTR(textfile->next_path);
+        if (string_equal(textfile->path, old))
+                return;
         textfile->child = child_kill(textfile->child);
         timer_disarm(&textfile->timer);
         textfile->fails = false;
-        r = string_replace(&textfile->path, path);
-        if (r >= 0 && path)
-                r = string_printf(&textfile->program, "%s/write-file", helper_directory);
-        return r < 0 || !path ? r : timer_arm_after(&textfile->timer, USEC_PER_SEC);
+        if (textfile->path && timer_arm_after(&textfile->timer, USEC_PER_SEC) < 0)
+                textfile_complain(textfile, "out of memory: not before the next reload");
 }

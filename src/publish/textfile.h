@@ -15,5 +15,7 @@ typedef struct Textfile Textfile;
 int textfile_new(Runtime *runtime, const HealthView *view, Journal *journal, Textfile **ret);
 Textfile *textfile_free(Textfile *textfile);
 
-/* From now on this file; NULL: none. Both are copied. Returns 0 or -ENOMEM. */
-int textfile_set(Textfile *textfile, const char *path, const char *helper_directory);
+/* Which file it is to be; NULL: none. Both are copied. Returns 0 or -ENOMEM. */
+int textfile_prepare(Textfile *textfile, const char *path, const char *helper_directory);
+/* From now on it is that one. */
+void textfile_bind(Textfile *textfile);
