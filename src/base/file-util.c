@@ -42,3 +42,8 @@ int directory_count_numbers(const char *path, unsigned *ret_count) {
         *ret_count = count;
         return 0;
 }
+
+bool error_is_shortage(int error) {
+        return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+               error == ENOSPC;
+}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Small files of /proc and their like. */
+/* Small files of /proc and their like; what an errno means. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,3 +15,9 @@ int file_read_small(const char *path, char *buffer, size_t size);
 
 /* How many entries of a directory begin with a digit (processes, descriptors). */
 int directory_count_numbers(const char *path, unsigned *ret_count);
+
+/*
+ * Whether an errno says that we are short of descriptors or memory, the kernel's for epoll (ENOSPC)
+ * included: nothing of that is a verdict on a peer.
+ */
+bool error_is_shortage(int error);

@@ -23,7 +23,8 @@ void check_state_save(const Check *check, CheckState *ret);
 
 /*
  * Puts a saved state into a check that has not run yet. Times of CLOCK_MONOTONIC in it must be of
- * this boot, and before now_usec. Returns 0, or -EBADMSG for values that no check ever had; then nothing is changed.
+ * this boot, and before now_usec. Returns 0, or -EBADMSG for values that no check ever had; then
+ * nothing is changed.
  */
 int check_state_restore(Check *check, const CheckState *state, uint64_t now_usec);
 

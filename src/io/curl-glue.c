@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file-util.h"
 #include "base/time-util.h"
 #include "io/certificate.h"
 
@@ -385,6 +386,5 @@ bool curl_transfer_failed_internally(const CurlTransfer *transfer, CURLcode resu
         int error = transfer_errno(transfer);
 
         return result == CURLE_OUT_OF_MEMORY ||
-               (result == CURLE_COULDNT_CONNECT &&
-                (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS));
+               (result == CURLE_COULDNT_CONNECT && error_is_shortage(error));
 }

@@ -34,6 +34,7 @@ struct HttpRequest {
         uint64_t resolve_start_usec, resolve_usec;
         bool is_securing; /* connected, and TLS has begun */
         bool has_enough;  /* on_body() needs no more */
+        bool has_headers; /* to the empty line */
         TextBuffer received;
         size_t body_size, header_size;
 
@@ -198,8 +199,13 @@ static void request_follow(HttpRequest *request, const char *location, long stat
 
 static size_t request_on_header(char *data, size_t size, size_t n, void *userdata) {
         HttpRequest *request = userdata;
+        size_t length = size * n;
 
-        (void) data;
+        /* An interim answer has some of its own; trailers come after them. */
+        if (length > 0 && (*data == '\r' || *data == '\n'))
+                request->has_headers = true;
+        else if (length > 5 && memcmp(data, "HTTP/", 5) == 0)
+                request->has_headers = false;
         request->header_size += size * n;
         return request->header_size > request->settings.headers_max ? 0 : size * n;
 }
@@ -279,6 +285,11 @@ static void request_on_done(CurlTransfer *transfer, CURLcode code, void *userdat
         }
         if (code != CURLE_OK && !request->has_enough) {
                 request_fail_transfer(request, code);
+                return;
+        }
+        /* To libcurl that is a whole answer without a body. */
+        if (!request->has_headers) {
+                request_fail(request, "the connection was closed in the middle of the headers");
                 return;
         }
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -402,7 +413,7 @@ static int request_send(HttpRequest *request, const ResolvedAddress *address) {
         int r = 0;
 
         request->body_size = request->header_size = 0;
-        request->is_securing = request->has_enough = false;
+        request->is_securing = request->has_enough = request->has_headers = false;
         text_buffer_done(&request->received);
         if (request->settings.on_body)
                 (void) request->settings.on_body(NULL, 0, request->userdata);

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/file-util.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "io/curl-glue.h"
@@ -402,8 +403,7 @@ void stream_get_certificates(const Stream *stream, CertificateChain *ret) {
 }
 
 bool stream_failed_internally(const Stream *stream) {
-        return stream->failure == EMFILE || stream->failure == ENFILE ||
-               stream->failure == ENOMEM || stream->failure == ENOBUFS;
+        return error_is_shortage(stream->failure);
 }
 
 static int stream_format_place(const Stream *stream, char **ret) {

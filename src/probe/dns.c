@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file-util.h"
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"
@@ -132,7 +133,7 @@ static void dns_report(DnsProbe *probe) {
 static void dns_fail(DnsProbe *probe, int error) {
         _cleanup_(sample_done) Sample sample = {};
 
-        if (error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -ENOBUFS)
+        if (error_is_shortage(-error))
                 sample_fail_internal(&sample, "%s: %s", probe->shown, strerrordesc_np(-error));
         else
                 sample_fail(&sample, "%s: %s", probe->shown, strerrordesc_np(-error));

@@ -36,16 +36,24 @@ static HttpListener *http_listener_free(HttpListener *listener) {
 }
 DEFINE_CLEANUP(HttpListener, http_listener_free)
 
-/* Watches every listener that may accept now, and only those. */
+/*
+ * Watches every listener that may accept now, and only those. The kernel may be short of memory for
+ * it: without another attempt nobody would ever be heard again.
+ */
 static void http_listeners_update(HttpListeners *listeners) {
+        bool deaf = false;
+
         for (size_t i = 0; i < listeners->n_items; i++) {
                 HttpListener *listener = listeners->items[i];
                 bool open = !timer_is_armed(&listeners->resume_timer) &&
                             listeners->connections[listener->kind] < CONNECTIONS_MAX;
 
-                (void) sd_event_source_set_enabled(listener->source,
-                                                   open ? SD_EVENT_ON : SD_EVENT_OFF);
+                if (sd_event_source_set_enabled(listener->source,
+                                                open ? SD_EVENT_ON : SD_EVENT_OFF) < 0)
+                        deaf = deaf || open;
         }
+        if (deaf)
+                (void) timer_arm_after(&listeners->resume_timer, SHORTAGE_PAUSE_USEC);
 }
 
 static void http_listeners_on_resume(Timer *timer, void *userdata) {

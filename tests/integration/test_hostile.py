@@ -42,6 +42,7 @@ HTTP = {
     "slow_header": LATE,
     "silent": LATE,
     "early_close": "transfer closed",
+    "cut_headers": "in the middle of the headers",
     "no_answer": "Empty reply",
     "not_http": "HTTP/0.9",
     "noise": "",

@@ -72,6 +72,7 @@ BEHAVIOURS = {
     "slow_header": (drip, OK + b"X-Slow: "),
     "silent": (say_and_wait, b""),
     "early_close": (say, OK + b"Content-Length: 1000\r\n\r\nonly this"),
+    "cut_headers": (say, OK + b"Content-Type: text/plain\r\nContent-Le"),
     "no_answer": (say, b""),
     "not_http": (say, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
     "bad_chunks": (say, OK + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n"),

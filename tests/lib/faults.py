@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Has calls of a running healthd fail, by tests/faults/fault.c."""
+
+import errno
+import mmap
+import os
+import struct
+
+# In the order of Call in fault.c, each with the errors it is tried with.
+CALLS = {
+    "open": (errno.EMFILE, errno.EIO),
+    "read": (errno.EIO, errno.EINTR),
+    "write": (errno.EIO, errno.ENOSPC),
+    "socket": (errno.EMFILE, errno.ENOBUFS),
+    "connect": (errno.ENETUNREACH, errno.EADDRNOTAVAIL),
+    "accept4": (errno.EMFILE, errno.ECONNABORTED),
+    "epoll_ctl": (errno.ENOSPC, errno.ENOMEM),
+    "memfd_create": (errno.EMFILE,),
+    "pipe2": (errno.EMFILE,),
+    "spawn": (errno.EAGAIN, errno.ENOMEM),
+    "thread": (errno.EAGAIN,),
+    "getaddrinfo": (errno.EMFILE,),
+    "malloc": (errno.ENOMEM,),
+}
+EVER = 1 << 62
+
+
+class Faults:
+    """The file that is shared with one daemon."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "fault")
+        with open(self.path, "w+b") as file:
+            file.truncate(mmap.PAGESIZE)
+            self.memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+
+    def environment(self):
+        return {"LD_PRELOAD": os.environ["HEALTHD_FAULT_LIBRARY"], "HEALTHD_FAULT": self.path}
+
+    def arm(self, call, error=0, first=1, count=EVER):
+        """From its first one from now on count calls fail with this error."""
+        self.disarm()
+        struct.pack_into("=5Q", self.memory, 8, error, first, count, 0, 0)
+        struct.pack_into("=Q", self.memory, 0, list(CALLS).index(call) + 1)
+
+    def disarm(self):
+        struct.pack_into("=Q", self.memory, 0, 0)
+
+    @property
+    def seen(self):
+        return struct.unpack_from("=Q", self.memory, 32)[0]
+
+    @property
+    def failed(self):
+        return struct.unpack_from("=Q", self.memory, 40)[0]
+
+    def close(self):
+        self.memory.close()
