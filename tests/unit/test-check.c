@@ -424,294 +424,289 @@ static void test_state_of_a_check(void **state) {
         free(after->reason);
         free_check(before);
         free_check(after);
+}
 
-        static void test_a_state_of_the_future_is_refused(void **state) {
-                const uint64_t now_usec = 200 * USEC_PER_SEC, later_usec = USEC_PER_YEAR;
-                const struct {
-                        CheckState saved;
-                        int expected;
-                } cases[] = {
-                        { { .since_usec = 1, .checked_usec = now_usec }, 0 },
-                        { { .breaker_next_usec = now_usec + USEC_PER_MIN }, 0 },
-                        { { .breaker_next_usec = now_usec + USEC_PER_MIN + 1 }, -EBADMSG },
-                        { { .breaker_next_usec = later_usec }, -EBADMSG },
-                        { { .since_usec = later_usec }, -EBADMSG },
-                        { { .since_usec = 1, .checked_usec = later_usec }, -EBADMSG },
-                };
+static void test_a_state_of_the_future_is_refused(void **state) {
+        const uint64_t now_usec = 200 * USEC_PER_SEC, later_usec = USEC_PER_YEAR;
+        const struct {
+                CheckState saved;
+                int expected;
+        } cases[] = {
+                { { .since_usec = 1, .checked_usec = now_usec }, 0 },
+                { { .breaker_next_usec = now_usec + USEC_PER_MIN }, 0 },
+                { { .breaker_next_usec = now_usec + USEC_PER_MIN + 1 }, -EBADMSG },
+                { { .breaker_next_usec = later_usec }, -EBADMSG },
+                { { .since_usec = later_usec }, -EBADMSG },
+                { { .since_usec = 1, .checked_usec = later_usec }, -EBADMSG },
+        };
 
-                (void) state;
-                for (size_t i = 0; i < ELEMENTS(cases); i++) {
-                        Check *check = make_check("a", STATUS_UNKNOWN, true);
-
-                        check->breaker.max_reset_usec = USEC_PER_MIN;
-                        assert_int_equal(check_state_restore(check, &cases[i].saved, now_usec),
-                                         cases[i].expected);
-                        assert_true(check->checked_usec <= now_usec);
-                        free_check(check);
-                }
-        }
-
-        static void test_watchdog_gate(void **state) {
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 Check *check = make_check("a", STATUS_UNKNOWN, true);
-                uint64_t now_usec = 101 * USEC_PER_SEC;
 
-                (void) state;
-                assert_true(check_allows_watchdog(check, now_usec));
-                check->settling.status = STATUS_UNHEALTHY;
-                assert_false(check_allows_watchdog(check, now_usec));
-                check->settling.status = STATUS_ERROR;
-                assert_false(check_allows_watchdog(check, now_usec));
-                check->settling.status = STATUS_DEGRADED;
-                assert_true(check_allows_watchdog(check, now_usec));
-                check->settling.status = STATUS_UNHEALTHY;
-                check->settings.watchdog = false;
-                assert_true(check_allows_watchdog(check, now_usec));
-                /* A broken file has no type, and no restart mends it. */
-                check->settings.watchdog = true;
-                check->type = NULL;
-                assert_int_equal(check_status(check, now_usec), STATUS_ERROR);
-                assert_true(check_allows_watchdog(check, now_usec));
+                check->breaker.max_reset_usec = USEC_PER_MIN;
+                assert_int_equal(check_state_restore(check, &cases[i].saved, now_usec),
+                                 cases[i].expected);
+                assert_true(check->checked_usec <= now_usec);
                 free_check(check);
         }
+}
 
-        static void test_overall_status(void **state) {
-                uint64_t now_usec = 101 * USEC_PER_SEC;
-                CheckSet set = {};
-                Check *optional, *required;
+static void test_watchdog_gate(void **state) {
+        Check *check = make_check("a", STATUS_UNKNOWN, true);
+        uint64_t now_usec = 101 * USEC_PER_SEC;
 
-                (void) state;
-                assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_HEALTHY);
-                optional = make_check("optional", STATUS_UNHEALTHY, false);
-                required = make_check("required", STATUS_HEALTHY, true);
-                string_list_add(&required->settings.groups, "web");
-                assert_int_equal(check_set_add(&set, required), 0);
-                assert_int_equal(check_set_add(&set, optional), 0);
-                check_set_sort(&set);
-                assert_ptr_equal(check_set_find(&set, "required"), required);
-                assert_null(check_set_find(&set, "other"));
-                assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_DEGRADED);
-                assert_int_equal(check_set_status(&set, "web", now_usec), STATUS_HEALTHY);
-                assert_true(check_set_has_group(&set, "web"));
-                assert_false(check_set_has_group(&set, "db"));
-                required->settling.status = STATUS_DEGRADED;
-                assert_int_equal(check_set_status(&set, "web", now_usec), STATUS_DEGRADED);
-                required->settling.status = STATUS_UNKNOWN;
-                assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_UNHEALTHY);
-                free_check(required);
-                free_check(optional);
-                free(set.items);
-        }
+        (void) state;
+        assert_true(check_allows_watchdog(check, now_usec));
+        check->settling.status = STATUS_UNHEALTHY;
+        assert_false(check_allows_watchdog(check, now_usec));
+        check->settling.status = STATUS_ERROR;
+        assert_false(check_allows_watchdog(check, now_usec));
+        check->settling.status = STATUS_DEGRADED;
+        assert_true(check_allows_watchdog(check, now_usec));
+        check->settling.status = STATUS_UNHEALTHY;
+        check->settings.watchdog = false;
+        assert_true(check_allows_watchdog(check, now_usec));
+        /* A broken file has no type, and no restart mends it. */
+        check->settings.watchdog = true;
+        check->type = NULL;
+        assert_int_equal(check_status(check, now_usec), STATUS_ERROR);
+        assert_true(check_allows_watchdog(check, now_usec));
+        free_check(check);
+}
 
-        /* A type with one key, as the settings loader sees it. */
-        typedef struct ToyProbe {
-                char *address;
-        } ToyProbe;
+static void test_overall_status(void **state) {
+        uint64_t now_usec = 101 * USEC_PER_SEC;
+        CheckSet set = {};
+        Check *optional, *required;
 
-        static void toy_done(void *instance) {
-                free(((ToyProbe *) instance)->address);
-        }
+        (void) state;
+        assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_HEALTHY);
+        optional = make_check("optional", STATUS_UNHEALTHY, false);
+        required = make_check("required", STATUS_HEALTHY, true);
+        string_list_add(&required->settings.groups, "web");
+        assert_int_equal(check_set_add(&set, required), 0);
+        assert_int_equal(check_set_add(&set, optional), 0);
+        check_set_sort(&set);
+        assert_ptr_equal(check_set_find(&set, "required"), required);
+        assert_null(check_set_find(&set, "other"));
+        assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_DEGRADED);
+        assert_int_equal(check_set_status(&set, "web", now_usec), STATUS_HEALTHY);
+        assert_true(check_set_has_group(&set, "web"));
+        assert_false(check_set_has_group(&set, "db"));
+        required->settling.status = STATUS_DEGRADED;
+        assert_int_equal(check_set_status(&set, "web", now_usec), STATUS_DEGRADED);
+        required->settling.status = STATUS_UNKNOWN;
+        assert_int_equal(check_set_status(&set, NULL, now_usec), STATUS_UNHEALTHY);
+        free_check(required);
+        free_check(optional);
+        free(set.items);
+}
 
-        static int toy_prepare(void *instance, ProbeSetup *setup) {
-                if (((ToyProbe *) instance)->address)
-                        return 0;
-                (void) string_replace(&setup->why, "Address= is missing in [Toy]");
-                return -EINVAL;
-        }
+/* A type with one key, as the settings loader sees it. */
+typedef struct ToyProbe {
+        char *address;
+} ToyProbe;
 
-        static const ConfigKey toy_keys[] = {
-                { "Address", config_parse_string, offsetof(ToyProbe, address) },
-                {},
+static void toy_done(void *instance) {
+        free(((ToyProbe *) instance)->address);
+}
+
+static int toy_prepare(void *instance, ProbeSetup *setup) {
+        if (((ToyProbe *) instance)->address)
+                return 0;
+        (void) string_replace(&setup->why, "Address= is missing in [Toy]");
+        return -EINVAL;
+}
+
+static const ConfigKey toy_keys[] = {
+        { "Address", config_parse_string, offsetof(ToyProbe, address) },
+        {},
+};
+static const char *const toy_unhealthy_when[] = { "size > 10", NULL };
+static const ProbeType toy_type = {
+        .name = "toy",
+        .section = "Toy",
+        .instance_size = sizeof(ToyProbe),
+        .keys = toy_keys,
+        .unhealthy_when = toy_unhealthy_when,
+        .prepare = toy_prepare,
+        .done = toy_done,
+};
+static void *toy_open;
+static const LibrarySymbol toy_symbols[] = { { "toy_open", &toy_open }, {} };
+static const Library missing_library = { "libtoy.so.7", "libtoy7", toy_symbols };
+static const ConfigTypeRow toy_types[] = {
+        { "lottery", NULL, "liblot" },
+        { "toybox", &toy_type, "libtoy", LIBRARIES(&missing_library, NULL) },
+        { "toy", &toy_type, "" },
+        {},
+};
+
+static void load(const char *text, CheckSettings *ret, ConfigProblems *problems) {
+        ConfigFile *file = calloc(1, sizeof(ConfigFile));
+        ConfigContext context = { .problems = problems };
+
+        file->name = strdup("toy");
+        assert_int_equal(config_file_parse(file, "toy.check", text, strlen(text), problems), 0);
+        file->n_problems = problems->n_items;
+        assert_int_equal(check_settings_load(ret, file, toy_types, NULL, &context), 0);
+        config_file_free(file);
+}
+
+static void assert_type_refused(const char *name, const char *why) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(string_printf(&text, "[Check]\nType=%s\n", name), 0);
+        load(text, &settings, &problems);
+        assert_null(settings.type);
+        assert_int_equal(problems.n_items, 1);
+        assert_int_equal(problems.items[0].line, 2);
+        assert_string_equal(problems.items[0].text, why);
+}
+
+static void test_settings_types(void **state) {
+        (void) state;
+        assert_type_refused("lottery", "this healthd was built without Type=lottery (library "
+                                       "liblot); install one that has it, or build it with that "
+                                       "library");
+        /* What is left out is not suggested. */
+        assert_type_refused("lotterie", "Type=lotterie: unknown type; the types are: toybox toy");
+        assert_type_refused("toi", "Type=toi: unknown type; did you mean \"toy\"?; the types are: "
+                                   "toybox toy");
+        assert_type_refused("toybox",
+                            "Type=toybox: a library cannot be loaded (libtoy.so.7: cannot open "
+                            "shared object file: No such file or directory); install libtoy7");
+}
+
+static void test_settings_defaults(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toy\n[Toy]\nAddress=x\n", &settings, &problems);
+        assert_int_equal(problems.n_items, 0);
+        assert_ptr_equal(settings.type, &toy_type);
+        assert_int_equal(settings.interval_usec, 30 * USEC_PER_SEC);
+        assert_int_equal(settings.timeout_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(settings.retry_interval_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(settings.fail_after, 3);
+        assert_int_equal(settings.pass_after, 2);
+        assert_true(settings.required);
+        assert_true(settings.watchdog);
+        assert_int_equal(settings.unhealthy_when.n_items, 1);
+}
+
+static void test_settings_short_interval_caps_defaults(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toy\nInterval=1s\nUnhealthyWhen=size > 5\n[Toy]\nAddress=x\n",
+             &settings, &problems);
+        assert_int_equal(settings.timeout_usec, USEC_PER_SEC);
+        assert_int_equal(settings.retry_interval_usec, USEC_PER_SEC);
+        /* A line is added to those of the type ... */
+        assert_int_equal(settings.unhealthy_when.n_items, 2);
+}
+
+static void test_settings_reset_drops_conditions_of_type(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+        _cleanup_(sample_done) Sample sample = {};
+        _cleanup_free_ char *reason = NULL;
+
+        (void) state;
+        /* ... and an empty one drops them. */
+        load("[Check]\nType=toy\nUnhealthyWhen=\nUnhealthyWhen=size > 5\n[Toy]\nAddress=x\n",
+             &settings, &problems);
+        assert_int_equal(problems.n_items, 0);
+        assert_int_equal(settings.unhealthy_when.n_items, 1);
+        sample_add_number(&sample, "size", 6);
+        assert_int_equal(judge_sample(&settings, &sample, &reason), STATUS_UNHEALTHY);
+        assert_string_equal(reason, "size > 5 (is 6)");
+}
+
+static void test_settings_broken_file_is_an_error_check(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toy\nIntervall=1s\nTimeout=banana\nUnhealthyWhen=size >\n", &settings,
+             &problems);
+        /* All of them at once: the key, the span, the condition, the missing address. */
+        assert_int_equal(problems.n_items, 4);
+        assert_null(settings.type);
+        assert_null(settings.instance);
+        assert_non_null(strstr(settings.problem, "toy.check:3: "));
+        assert_non_null(strstr(settings.problem, "\"Interval=\"?"));
+        assert_non_null(strstr(settings.problem, "and 1 more"));
+}
+
+static void test_settings_line_that_cannot_be_read_breaks_the_file(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toy\nRequired no\n[Toy]\nAddress=x\n", &settings, &problems);
+        assert_int_equal(problems.n_items, 1);
+        assert_null(settings.type);
+        assert_non_null(strstr(settings.problem, "toy.check:3: "));
+}
+
+static void test_settings_unknown_type_names_the_nearest(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings settings = {};
+
+        (void) state;
+        load("[Check]\nType=toi\n[Toy]\nAddress=x\n", &settings, &problems);
+        /* Its own section is not complained about: whose it is cannot be known. */
+        assert_int_equal(problems.n_items, 1);
+        assert_int_equal(problems.items[0].line, 2);
+        assert_non_null(strstr(problems.items[0].text, "did you mean \"toy\"?"));
+}
+
+static void test_settings_identity(void **state) {
+        _cleanup_(config_problems_done) ConfigProblems problems = {};
+        _cleanup_(check_settings_done) CheckSettings a = {}, b = {}, c = {};
+
+        (void) state;
+        load("[Check]\nType=toy\n[Toy]\nAddress=x\n", &a, &problems);
+        load("# a comment\n[Check]\nType=toy\n\n[Toy]\nAddress = x\n", &b, &problems);
+        load("[Check]\nType=toy\n[Toy]\nAddress=y\n", &c, &problems);
+        assert_true(a.identity == b.identity);
+        assert_true(a.identity != c.identity);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_sample_replaces_and_finds),
+                cmocka_unit_test(test_sample_is_bounded),
+                cmocka_unit_test(test_condition_eval),
+                cmocka_unit_test(test_condition_parse_refuses),
+                cmocka_unit_test(test_heartbeat_is_missed_after_the_clock_was_set_back),
+                cmocka_unit_test(test_judge),
+                cmocka_unit_test(test_judge_absent_detail_is_error),
+                cmocka_unit_test(test_settling),
+                cmocka_unit_test(test_settling_counts_failures),
+                cmocka_unit_test(test_settling_against_counting),
+                cmocka_unit_test(test_check_goes_stale),
+                cmocka_unit_test(test_a_state_of_the_future_is_refused),
+                cmocka_unit_test(test_watchdog_gate),
+                cmocka_unit_test(test_overall_status),
+                cmocka_unit_test(test_settings_types),
+                cmocka_unit_test(test_settings_defaults),
+                cmocka_unit_test(test_settings_short_interval_caps_defaults),
+                cmocka_unit_test(test_settings_reset_drops_conditions_of_type),
+                cmocka_unit_test(test_settings_broken_file_is_an_error_check),
+                cmocka_unit_test(test_settings_line_that_cannot_be_read_breaks_the_file),
+                cmocka_unit_test(test_settings_unknown_type_names_the_nearest),
+                cmocka_unit_test(test_settings_identity),
+                cmocka_unit_test(test_state_of_a_check),
         };
-        static const char *const toy_unhealthy_when[] = { "size > 10", NULL };
-        static const ProbeType toy_type = {
-                .name = "toy",
-                .section = "Toy",
-                .instance_size = sizeof(ToyProbe),
-                .keys = toy_keys,
-                .unhealthy_when = toy_unhealthy_when,
-                .prepare = toy_prepare,
-                .done = toy_done,
-        };
-        static void *toy_open;
-        static const LibrarySymbol toy_symbols[] = { { "toy_open", &toy_open }, {} };
-        static const Library missing_library = { "libtoy.so.7", "libtoy7", toy_symbols };
-        static const ConfigTypeRow toy_types[] = {
-                { "lottery", NULL, "liblot" },
-                { "toybox", &toy_type, "libtoy", LIBRARIES(&missing_library, NULL) },
-                { "toy", &toy_type, "" },
-                {},
-        };
 
-        static void load(const char *text, CheckSettings *ret, ConfigProblems *problems) {
-                ConfigFile *file = calloc(1, sizeof(ConfigFile));
-                ConfigContext context = { .problems = problems };
-
-                file->name = strdup("toy");
-                assert_int_equal(config_file_parse(file, "toy.check", text, strlen(text), problems),
-                                 0);
-                file->n_problems = problems->n_items;
-                assert_int_equal(check_settings_load(ret, file, toy_types, NULL, &context), 0);
-                config_file_free(file);
-        }
-
-        static void assert_type_refused(const char *name, const char *why) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-                _cleanup_free_ char *text = NULL;
-
-                assert_int_equal(string_printf(&text, "[Check]\nType=%s\n", name), 0);
-                load(text, &settings, &problems);
-                assert_null(settings.type);
-                assert_int_equal(problems.n_items, 1);
-                assert_int_equal(problems.items[0].line, 2);
-                assert_string_equal(problems.items[0].text, why);
-        }
-
-        static void test_settings_types(void **state) {
-                (void) state;
-                assert_type_refused("lottery",
-                                    "this healthd was built without Type=lottery (library "
-                                    "liblot); install one that has it, or build it with that "
-                                    "library");
-                /* What is left out is not suggested. */
-                assert_type_refused("lotterie",
-                                    "Type=lotterie: unknown type; the types are: toybox toy");
-                assert_type_refused("toi",
-                                    "Type=toi: unknown type; did you mean \"toy\"?; the types are: "
-                                    "toybox toy");
-                assert_type_refused(
-                                "toybox",
-                                "Type=toybox: a library cannot be loaded (libtoy.so.7: cannot open "
-                                "shared object file: No such file or directory); install libtoy7");
-        }
-
-        static void test_settings_defaults(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-
-                (void) state;
-                load("[Check]\nType=toy\n[Toy]\nAddress=x\n", &settings, &problems);
-                assert_int_equal(problems.n_items, 0);
-                assert_ptr_equal(settings.type, &toy_type);
-                assert_int_equal(settings.interval_usec, 30 * USEC_PER_SEC);
-                assert_int_equal(settings.timeout_usec, 5 * USEC_PER_SEC);
-                assert_int_equal(settings.retry_interval_usec, 5 * USEC_PER_SEC);
-                assert_int_equal(settings.fail_after, 3);
-                assert_int_equal(settings.pass_after, 2);
-                assert_true(settings.required);
-                assert_true(settings.watchdog);
-                assert_int_equal(settings.unhealthy_when.n_items, 1);
-        }
-
-        static void test_settings_short_interval_caps_defaults(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-
-                (void) state;
-                load("[Check]\nType=toy\nInterval=1s\nUnhealthyWhen=size > 5\n[Toy]\nAddress=x\n",
-                     &settings, &problems);
-                assert_int_equal(settings.timeout_usec, USEC_PER_SEC);
-                assert_int_equal(settings.retry_interval_usec, USEC_PER_SEC);
-                /* A line is added to those of the type ... */
-                assert_int_equal(settings.unhealthy_when.n_items, 2);
-        }
-
-        static void test_settings_reset_drops_conditions_of_type(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-                _cleanup_(sample_done) Sample sample = {};
-                _cleanup_free_ char *reason = NULL;
-
-                (void) state;
-                /* ... and an empty one drops them. */
-                load("[Check]\nType=toy\nUnhealthyWhen=\nUnhealthyWhen=size > "
-                     "5\n[Toy]\nAddress=x\n",
-                     &settings, &problems);
-                assert_int_equal(problems.n_items, 0);
-                assert_int_equal(settings.unhealthy_when.n_items, 1);
-                sample_add_number(&sample, "size", 6);
-                assert_int_equal(judge_sample(&settings, &sample, &reason), STATUS_UNHEALTHY);
-                assert_string_equal(reason, "size > 5 (is 6)");
-        }
-
-        static void test_settings_broken_file_is_an_error_check(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-
-                (void) state;
-                load("[Check]\nType=toy\nIntervall=1s\nTimeout=banana\nUnhealthyWhen=size >\n",
-                     &settings, &problems);
-                /* All of them at once: the key, the span, the condition, the missing address. */
-                assert_int_equal(problems.n_items, 4);
-                assert_null(settings.type);
-                assert_null(settings.instance);
-                assert_non_null(strstr(settings.problem, "toy.check:3: "));
-                assert_non_null(strstr(settings.problem, "\"Interval=\"?"));
-                assert_non_null(strstr(settings.problem, "and 1 more"));
-        }
-
-        static void test_settings_line_that_cannot_be_read_breaks_the_file(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-
-                (void) state;
-                load("[Check]\nType=toy\nRequired no\n[Toy]\nAddress=x\n", &settings, &problems);
-                assert_int_equal(problems.n_items, 1);
-                assert_null(settings.type);
-                assert_non_null(strstr(settings.problem, "toy.check:3: "));
-        }
-
-        static void test_settings_unknown_type_names_the_nearest(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings settings = {};
-
-                (void) state;
-                load("[Check]\nType=toi\n[Toy]\nAddress=x\n", &settings, &problems);
-                /* Its own section is not complained about: whose it is cannot be known. */
-                assert_int_equal(problems.n_items, 1);
-                assert_int_equal(problems.items[0].line, 2);
-                assert_non_null(strstr(problems.items[0].text, "did you mean \"toy\"?"));
-        }
-
-        static void test_settings_identity(void **state) {
-                _cleanup_(config_problems_done) ConfigProblems problems = {};
-                _cleanup_(check_settings_done) CheckSettings a = {}, b = {}, c = {};
-
-                (void) state;
-                load("[Check]\nType=toy\n[Toy]\nAddress=x\n", &a, &problems);
-                load("# a comment\n[Check]\nType=toy\n\n[Toy]\nAddress = x\n", &b, &problems);
-                load("[Check]\nType=toy\n[Toy]\nAddress=y\n", &c, &problems);
-                assert_true(a.identity == b.identity);
-                assert_true(a.identity != c.identity);
-        }
-
-        int main(void) {
-                static const struct CMUnitTest tests[] = {
-                        cmocka_unit_test(test_sample_replaces_and_finds),
-                        cmocka_unit_test(test_sample_is_bounded),
-                        cmocka_unit_test(test_condition_eval),
-                        cmocka_unit_test(test_condition_parse_refuses),
-                        cmocka_unit_test(test_heartbeat_is_missed_after_the_clock_was_set_back),
-                        cmocka_unit_test(test_judge),
-                        cmocka_unit_test(test_judge_absent_detail_is_error),
-                        cmocka_unit_test(test_settling),
-                        cmocka_unit_test(test_settling_counts_failures),
-                        cmocka_unit_test(test_settling_against_counting),
-                        cmocka_unit_test(test_check_goes_stale),
-                        cmocka_unit_test(test_a_state_of_the_future_is_refused),
-                        cmocka_unit_test(test_watchdog_gate),
-                        cmocka_unit_test(test_overall_status),
-                        cmocka_unit_test(test_settings_types),
-                        cmocka_unit_test(test_settings_defaults),
-                        cmocka_unit_test(test_settings_short_interval_caps_defaults),
-                        cmocka_unit_test(test_settings_reset_drops_conditions_of_type),
-                        cmocka_unit_test(test_settings_broken_file_is_an_error_check),
-                        cmocka_unit_test(test_settings_line_that_cannot_be_read_breaks_the_file),
-                        cmocka_unit_test(test_settings_unknown_type_names_the_nearest),
-                        cmocka_unit_test(test_settings_identity),
-                        cmocka_unit_test(test_state_of_a_check),
-                };
-
-                cmocka_set_message_output(CM_OUTPUT_TAP);
-                return cmocka_run_group_tests(tests, NULL, NULL);
-        }
+        cmocka_set_message_output(CM_OUTPUT_TAP);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
