@@ -233,7 +233,9 @@ static curl_socket_t transfer_open_socket(void *userdata, curlsocktype purpose,
 static void transfer_forget_address(CurlTransfer *transfer) {
         if (transfer->easy)
                 curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, NULL);
-        curl_slist_free_all(transfer->connect_to);
+        /* libcurl may not have been loaded: nothing was ever set up. */
+        if (transfer->connect_to)
+                curl_slist_free_all(transfer->connect_to);
         transfer->connect_to = NULL;
         transfer->has_address = false;
 }
