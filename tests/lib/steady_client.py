@@ -36,6 +36,20 @@ def connect(address):
     return client
 
 
+def join_chunks(text):
+    """The body of an answer in pieces; one that ends too early is a lost one."""
+    body = b""
+    while True:
+        size, _, text = text.partition(b"\r\n")
+        length = int(size, 16)
+        if text[length:length + 2] != b"\r\n":
+            raise ValueError("the answer ends too early")
+        if length == 0:
+            return body
+        body += text[:length]
+        text = text[length + 2:]
+
+
 async def ask(address, path):
     with connect(address) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -47,10 +61,12 @@ async def ask(address, path):
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise ValueError(f"answer {answer[:60]!r}")
-    if b"\r\nContent-Type: application/json" in head:
-        json.loads(body)
+    if b"\r\nTransfer-Encoding: chunked" in head:
+        body = join_chunks(body)
     elif f"\r\nContent-Length: {len(body)}\r\n".encode() not in head + b"\r\n":
         raise ValueError(f"{len(body)} bytes after {head!r}")
+    if b"\r\nContent-Type: application/json" in head:
+        json.loads(body)
 
 
 async def timed(address, path, results):
