@@ -119,7 +119,7 @@ def rows_of(redis, n_checks, scale, build):
     if monit:
         their_cpu, their_rates, their_pss = (list(column) for column in zip(*monit))
         return rows + [
-            against("monit", "  CPU us a check", list(zip(cpu, their_cpu)),
+            against("monit", f"{n_checks} Redis checks, CPU us a check", list(zip(cpu, their_cpu)),
                     better="less" if n_checks == MOST_MONIT else None),
             against("monit", "  checks a second", list(zip(rates, their_rates)), format_="{:.0f}"),
             against("monit", "  PSS, KiB", list(zip(pss, their_pss)), format_="{:.0f}")]

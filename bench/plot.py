@@ -5,7 +5,7 @@ import html
 import math
 import statistics
 
-LEFT, WIDTH, RIGHT = 330, 420, 90   # names, bars, figures
+LEFT, WIDTH, RIGHT = 400, 400, 80   # names, bars, figures
 LINE, BAR, HEAD = 20, 12, 34
 LEAST, MOST = 0.25, 1000            # beyond these a bar is cut; its figure is not
 
