@@ -34,8 +34,8 @@ STALL = 0.3
 class Pace:
     """Intervals and how long faults last: quick for a test, lifelike for a soak."""
 
-    def __init__(self, seconds):
-        short = seconds < 120
+    def __init__(self, seconds, n_checks):
+        short = n_checks <= 200
         self.seconds = seconds
         self.intervals = [0.5, 1] if short else [1, 2, 3, 5]
         self.timeouts = [1] if short else [2]
@@ -257,7 +257,7 @@ class Usage:
 
 class Soak:
     def __init__(self, seconds, n_checks, seed, hidden_fault=False):
-        self.pace = Pace(seconds)
+        self.pace = Pace(seconds, n_checks)
         self.seed = seed
         self.hidden_fault = hidden_fault
         self.problems = []
