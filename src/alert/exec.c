@@ -111,7 +111,7 @@ static char *exec_cancel(void *instance) {
 
         (void) string_printf(&text, "%s had %s; it was killed, with its process group",
                              alert->command[0],
-                             child_is_waiting(alert->child) ? "no turn" : "not ended");
+                             child_explain_wait(alert->child) ? "no turn" : "not ended");
         alert->child = child_kill(alert->child);
         return text;
 }

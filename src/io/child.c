@@ -481,8 +481,14 @@ Child *child_kill(Child *child) {
         return NULL;
 }
 
-bool child_is_waiting(const Child *child) {
-        return child->pid == 0;
+const char *child_explain_wait(const Child *child) {
+        if (child->pid > 0)
+                return NULL;
+        return child->children->n_running >= CHILDREN_MAX
+                               ? "had no turn, because too many other programs were running; see "
+                                 "which ones hang, or run them less often"
+                               : "had no turn, because too many other programs were to be started; "
+                                 "run them less often";
 }
 
 Children *children_free(Children *children) {

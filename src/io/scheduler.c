@@ -10,7 +10,8 @@
 
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
 
-/* With its own copy of the time: with thousands of timers, to look at each is to wait for memory. */
+/* With its own copy of the time: with thousands of timers, to look at each is to wait for memory.
+ */
 typedef struct HeapItem {
         uint64_t due_usec;
         Timer *timer;

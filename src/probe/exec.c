@@ -156,12 +156,10 @@ static int exec_start(void *instance, Check *check) {
 
 static void exec_cancel(void *instance, Sample *sample) {
         ExecProbe *probe = instance;
+        const char *why_waiting = child_explain_wait(probe->child);
 
-        if (child_is_waiting(probe->child))
-                sample_fail_internal(sample,
-                                     "%s had no turn, because %d other programs were running; see "
-                                     "which ones hang, or run them less often",
-                                     probe->command[0], CHILDREN_MAX);
+        if (why_waiting)
+                sample_fail_internal(sample, "%s %s", probe->command[0], why_waiting);
         else
                 sample_fail(sample, "%s had not ended; it was killed, with its process group",
                             probe->command[0]);

@@ -108,12 +108,11 @@ static int file_start(void *instance, Check *check) {
 static void file_cancel(void *instance, Sample *sample) {
         FileProbe *probe = instance;
         const char *more = probe->paths[1] ? ", ..." : "";
+        const char *why_waiting = child_explain_wait(probe->child);
 
-        if (child_is_waiting(probe->child))
-                sample_fail_internal(sample,
-                                     "looking at %s%s had no turn, because %d other programs were "
-                                     "running; see which ones hang, or run them less often",
-                                     probe->paths[0], more, CHILDREN_MAX);
+        if (why_waiting)
+                sample_fail_internal(sample, "looking at %s%s %s", probe->paths[0], more,
+                                     why_waiting);
         else
                 sample_fail(sample,
                             "no end while looking at %s%s; the server of a network file system may "

@@ -213,12 +213,10 @@ static int helper_start(void *instance, Check *check) {
 
 static void helper_cancel(void *instance, Sample *sample) {
         HelperQueue *queue = instance;
+        const char *why_waiting = child_explain_wait(queue->child);
 
-        if (child_is_waiting(queue->child))
-                sample_fail_internal(sample,
-                                     "%s had no turn, because %d other programs were running; see "
-                                     "which ones hang, or run them less often",
-                                     queue->path, CHILDREN_MAX);
+        if (why_waiting)
+                sample_fail_internal(sample, "%s %s", queue->path, why_waiting);
         else {
                 sample_add_boolean(sample, "connected", false);
                 sample_fail(sample, "%s: no answer, not even in resolving the name (%s was killed)",

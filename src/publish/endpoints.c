@@ -41,7 +41,6 @@ typedef struct CacheSlot {
         uint64_t until_usec;
         Answer answer;
         char etag[ETAG_SIZE]; /* empty: none */
-        bool in_pieces;       /* and good for one request */
 } CacheSlot;
 
 struct Endpoints {
@@ -291,8 +290,9 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
                              now_usec);
         slot->answer.status = asked->always_ok ? MHD_HTTP_OK : rendering.status;
         slot->answer.endpoint = route->path;
-        slot->in_pieces = rendering.body.type;
-        slot->answer.response = slot->in_pieces ? response_new_in_pieces(&rendering.body,
+        slot->answer.in_pieces = rendering.body.type;
+        slot->answer.response = slot->answer.in_pieces
+                                                ? response_new_in_pieces(&rendering.body,
                                                                          media_type, cache_control)
                                                 : response_new(rendering.text, rendering.length,
                                                                MHD_RESPMEM_MUST_FREE, media_type,
@@ -304,7 +304,7 @@ static int cache_slot_render(CacheSlot *slot, const Endpoints *endpoints, const 
         if (r < 0)
                 return r;
         /* What is made while it is sent is of no one state. */
-        if (!route->volatile_state && !slot->in_pieces) {
+        if (!route->volatile_state && !slot->answer.in_pieces) {
                 (void) snprintf(slot->etag, sizeof(slot->etag),
                                 "W/\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "%s%s\"", view->instance,
                                 view->generation, (uint32_t) rendering.statuses, details ? "d" : "",
@@ -448,7 +448,7 @@ Answer endpoints_answer(Endpoints *endpoints, struct MHD_Connection *connection,
                                                                            : REFUSAL_NO_SUCH_CHECK);
                 return r == -EACCES ? endpoints_refuse(endpoints, REFUSAL_DETAILS) : (Answer){};
         }
-        if (fresh.in_pieces)
+        if (fresh.answer.in_pieces)
                 slot = &endpoints->uncached;
         cache_slot_done(slot);
         *slot = fresh;

@@ -42,6 +42,7 @@ typedef struct Answer {
         unsigned status;
         struct MHD_Response *response; /* NULL: out of memory */
         const char *endpoint;          /* the route's path, for the counters */
+        bool in_pieces;                /* it is long, and made while it is sent */
 } Answer;
 
 int endpoints_new(const HealthView *view, Endpoints **ret);

@@ -34,31 +34,31 @@ void http_engine_run(HttpEngine *engine) {
                                          ? n_idle + 1
                                          : 0;
         }
-        if (pending && n_idle >= IDLE_RUNS_MAX)
-                (void) timer_arm_after(&engine->look_timer, LOOK_USEC);
-        else if (pending)
-                (void) sd_event_source_set_enabled(engine->again_source, SD_EVENT_ONESHOT);
+        /*
+         * By the scheduler: in every turn it has its turn, and so has one of the sources. A
+         * deferred source counts as pending since it was made: of its equals it would always be
+         * first, and after them it has no turn while the checks keep the loop busy.
+         */
+        if (pending)
+                (void) timer_arm_after(&engine->again_timer,
+                                       n_idle >= IDLE_RUNS_MAX ? LOOK_USEC : 0);
 }
 
-static void http_engine_on_look(Timer *timer, void *userdata) {
+static void http_engine_on_again(Timer *timer, void *userdata) {
         HttpEngine *engine = userdata;
 
         (void) timer;
         engine->on_ready(engine, engine->userdata);
 }
 
-static int http_engine_on_again(sd_event_source *source, void *userdata) {
+static int http_engine_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         HttpEngine *engine = userdata;
 
         (void) source;
-        engine->on_ready(engine, engine->userdata);
-        return 0;
-}
-
-static int http_engine_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         (void) fd;
         (void) revents;
-        return http_engine_on_again(source, userdata);
+        engine->on_ready(engine, engine->userdata);
+        return 0;
 }
 
 static int http_engine_watch(HttpEngine *engine, sd_event *event) {
@@ -73,16 +73,7 @@ static int http_engine_watch(HttpEngine *engine, sd_event *event) {
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(engine->io_source, "http-engine");
-        r = sd_event_add_defer(event, &engine->again_source, http_engine_on_again, engine);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(engine->again_source, "http-engine-again");
-        /* Such a source counts as pending since it was made: of equal ones it would always be
-         * first. */
-        r = sd_event_source_set_priority(engine->again_source, SD_EVENT_PRIORITY_NORMAL + 1);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(engine->again_source, SD_EVENT_OFF);
+        return 0;
 }
 
 int http_engine_start(HttpEngine *engine, Runtime *runtime, const HttpEngineSettings *settings) {
@@ -94,7 +85,7 @@ int http_engine_start(HttpEngine *engine, Runtime *runtime, const HttpEngineSett
                 .on_ready = settings->on_ready,
                 .userdata = settings->userdata,
         };
-        timer_init(&engine->look_timer, runtime->scheduler, http_engine_on_look, engine);
+        timer_init(&engine->again_timer, runtime->scheduler, http_engine_on_again, engine);
         engine->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
                                                           settings->flags,
                                           0, NULL, NULL, settings->on_request, settings->userdata,
@@ -109,10 +100,9 @@ int http_engine_start(HttpEngine *engine, Runtime *runtime, const HttpEngineSett
 
 void http_engine_stop(HttpEngine *engine) {
         sd_event_source_disable_unref(engine->io_source);
-        sd_event_source_disable_unref(engine->again_source);
         if (engine->daemon) {
                 MHD_stop_daemon(engine->daemon);
-                timer_disarm(&engine->look_timer);
+                timer_disarm(&engine->again_timer);
         }
         *engine = (HttpEngine){};
 }

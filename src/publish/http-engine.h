@@ -20,8 +20,7 @@ typedef void (*HttpEngineHandler)(HttpEngine *engine, void *userdata);
 struct HttpEngine {
         struct MHD_Daemon *daemon;
         sd_event_source *io_source;
-        sd_event_source *again_source; /* it has work left that no descriptor announces */
-        Timer look_timer;              /* for when it says so and there is none */
+        Timer again_timer; /* it has work left that no descriptor announces, or says so */
         const uint64_t *n_requests;
         bool counts_moves;
         uint64_t n_moves; /* by TLS: how often a socket gave or took bytes; see http_tls_begin() */

@@ -21,6 +21,7 @@
 #define SWALLOWED_MAX     (1024 * 1024)
 #define REQUEST_USEC      (10 * USEC_PER_SEC)
 #define IDLE_USEC         (30 * USEC_PER_SEC)
+#define PIECES_USEC       (60 * USEC_PER_SEC) /* for what is megabytes */
 #define SWEEP_USEC        USEC_PER_SEC
 #define DRAIN_SWEEP_USEC  (50 * USEC_PER_MSEC)
 #define DRAIN_IDLE_USEC   (100 * USEC_PER_MSEC)
@@ -48,6 +49,7 @@ struct HttpConnection {
         bool served;         /* it has had an answer and may idle for a while */
         /* Of the request under way. */
         bool busy;
+        bool in_pieces; /* its answer is */
         bool headers_seen;
         bool uri_too_long;
         size_t body_size;
@@ -152,6 +154,7 @@ static void *http_server_on_request_line(void *userdata, const char *uri,
         connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
                                      ->socket_context;
         connection->busy = true;
+        connection->in_pieces = false;
         connection->begun_usec = connection->server->now_usec;
         connection->headers_seen = false;
         connection->body_size = 0;
@@ -172,6 +175,7 @@ static void http_server_on_completed(void *userdata, struct MHD_Connection *mhd,
         text_buffer_done(&connection->body);
         connection->body = (TextBuffer){};
         connection->busy = false;
+        connection->in_pieces = false;
         connection->served = true;
         connection->begun_usec = server->now_usec;
 }
@@ -191,6 +195,7 @@ static void http_connection_count(const HttpConnection *connection, const Answer
 static enum MHD_Result http_connection_queue(HttpConnection *connection, struct MHD_Connection *mhd,
                                              Answer answer) {
         http_connection_count(connection, &answer);
+        connection->in_pieces = answer.in_pieces;
         /* Out of memory: the connection is closed. */
         return answer.response ? MHD_queue_response(mhd, answer.status, answer.response) : MHD_NO;
 }
@@ -337,6 +342,8 @@ static void http_server_arm_sweep(HttpServer *server) {
 
 /* Between two requests a client may take its time. */
 static uint64_t http_connection_limit_usec(const HttpConnection *connection) {
+        if (connection->in_pieces)
+                return PIECES_USEC;
         return connection->served && !connection->busy ? IDLE_USEC : REQUEST_USEC;
 }
 

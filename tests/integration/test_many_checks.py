@@ -129,3 +129,10 @@ def test_a_stop_while_it_is_sent(many):
             received += data
     assert received.endswith(b"0\r\n\r\n")
     many.terminate()
+
+
+def test_a_reader_may_take_its_time(many):
+    """Longer than a client may take for its request: a minute."""
+    body = read_slowly(many, "/metrics", lambda: time.sleep(12.5))
+    names = re.findall(r"^# TYPE (\S+)", body, re.MULTILINE)
+    assert len(names) == len(set(names)) and names[-1] == "healthd_journal_dropped_total"

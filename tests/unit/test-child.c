@@ -282,13 +282,13 @@ static void test_kill(void **state) {
         Child *child = start_shell(runtime, script, &ended);
 
         /* Until the program has been stopped, by itself. */
-        assert_true(child_is_waiting(child));
+        assert_non_null(child_explain_wait(child));
         for (group = 0; group <= 0;) {
                 assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
                 group = waitpid(-1, &status, WUNTRACED | WNOHANG);
         }
         assert_true(WIFSTOPPED(status));
-        assert_false(child_is_waiting(child));
+        assert_null(child_explain_wait(child));
         assert_null(child_kill(child));
         assert_true(group_is_gone(runtime, group));
         assert_int_equal(ended.n, 0);
@@ -306,13 +306,13 @@ static void test_turns(void **state) {
         children[CHILDREN_MAX] = start_shell(runtime, "exit 7", &ended);
         children[CHILDREN_MAX + 1] = start_shell(runtime, "exit 8", &never);
         children[CHILDREN_MAX + 2] = start_shell(runtime, "exec sleep 1000", &never);
-        while (child_is_waiting(children[CHILDREN_MAX - 1]) && rounds++ < 10 * CHILDREN_MAX)
+        while (child_explain_wait(children[CHILDREN_MAX - 1]) && rounds++ < 10 * CHILDREN_MAX)
                 assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
         for (unsigned i = 0; i < 5; i++)
                 assert_true(runtime_turn(runtime, 10 * USEC_PER_MSEC) >= 0);
-        assert_false(child_is_waiting(children[CHILDREN_MAX - 1]));
+        assert_null(child_explain_wait(children[CHILDREN_MAX - 1]));
         for (size_t i = CHILDREN_MAX; i < CHILDREN_MAX + 3; i++)
-                assert_true(child_is_waiting(children[i]));
+                assert_non_null(child_explain_wait(children[i]));
 
         /* One that is forgotten in the middle of the queue, and one at its end. */
         child_kill(children[CHILDREN_MAX + 1]);
