@@ -4,7 +4,7 @@
 import pathlib
 import shutil
 
-from servers import NodeExporter, Server
+from servers import Server
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -87,6 +87,3 @@ class FastApi(Server):
                 "uvicorn", f"--app-dir={HERE / 'peers'}", "--host=127.0.0.1",
                 f"--port={self.port}", "--no-access-log", "--log-level=warning",
                 "--loop=uvloop", "--http=httptools", "--backlog=2048", "fastapi_service:app"]
-
-
-__all__ = ["BlackboxExporter", "FastApi", "Monit", "NodeExporter", "monit_default_checks"]

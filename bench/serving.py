@@ -10,10 +10,10 @@ import urllib.request
 
 import measure
 from measure import Row, against, print_table
-from peer_servers import BlackboxExporter, FastApi, Monit, NodeExporter, monit_default_checks
+from peer_servers import BlackboxExporter, FastApi, Monit, monit_default_checks
 from process import process_tree, wait_until
-from servers import Nginx, Redis
-from subject import Measured, default_checks, wait_checked
+from servers import Nginx, NodeExporter, Redis
+from subject import Measured, wait_checked
 
 LIVE = "/health/live"
 FULL = "/health"

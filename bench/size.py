@@ -14,12 +14,11 @@ import time
 import measure
 from healthd import Healthd
 from measure import Row, against, print_table
-from peer_servers import (BlackboxExporter, FastApi, Monit, NodeExporter, find_program,
-                          monit_default_checks)
+from peer_servers import BlackboxExporter, FastApi, Monit, find_program, monit_default_checks
 from process import end_process, process_tree
 from scraper import Scraper
 from serving import with_worker
-from servers import Nginx
+from servers import Nginx, NodeExporter
 from subject import Measured, default_checks, wait_checked
 
 MINIMAL_PSS_KIB = 3584  # 3.5 MB

@@ -15,7 +15,7 @@ QUIET_SYSTEM = "[Check]\nUnhealthyWhen=\n"
 
 
 class Scale:
-    """How long everything takes: about 40 minutes, or 5 with --quick."""
+    """How long everything takes: an hour, or 6 minutes with --quick."""
 
     def __init__(self, quick):
         self.pairs = 2 if quick else 5
