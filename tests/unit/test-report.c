@@ -376,8 +376,8 @@ static void test_a_body_in_pieces(void **state) {
         a = cJSON_Parse(whole);
         b = cJSON_Parse(pieces);
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(a, "checks")), 50);
-        assert_true(cJSON_Compare(cJSON_GetObjectItem(a, "checks"), cJSON_GetObjectItem(b, "checks"),
-                                  true));
+        assert_true(cJSON_Compare(cJSON_GetObjectItem(a, "checks"),
+                                  cJSON_GetObjectItem(b, "checks"), true));
 }
 
 static void test_a_reload_between_two_pieces(void **state) {
