@@ -208,7 +208,7 @@ static int parse_date(const char *text, MaintenanceWindow *window, char **ret_wh
 }
 
 static bool window_has_day(const MaintenanceWindow *window, int64_t day) {
-        time_t noon = day * DAY_SECONDS + DAY_SECONDS / 2;
+        time_t noon = (time_t) (day * DAY_SECONDS + DAY_SECONDS / 2);
         struct tm tm;
 
         return gmtime_r(&noon, &tm) && window->weekdays >> tm.tm_wday & 1 &&
@@ -333,10 +333,11 @@ int maintenance_parse(const char *text, MaintenanceWindow *ret, char **ret_why) 
 
 /* What a clock on the wall shows, and how far it is from UTC. */
 static bool wall_at(int64_t seconds, int64_t *ret_wall, long *ret_offset) {
-        time_t when = seconds;
+        time_t when = (time_t) seconds;
         struct tm tm;
 
-        if (!localtime_r(&when, &tm))
+        /* After 2038 it does not fit where time_t has 32 bits. */
+        if (when != seconds || !localtime_r(&when, &tm))
                 return false;
         *ret_wall = seconds + tm.tm_gmtoff;
         *ret_offset = tm.tm_gmtoff;

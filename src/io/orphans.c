@@ -111,8 +111,9 @@ void orphans_end(Orphans *orphans, uint64_t until_usec) {
         struct signalfd_siginfo info;
 
         while (orphans_tend(orphans) && now_monotonic_usec() < until_usec)
-                if (poll(&died, 1, END_PAUSE_MSEC) > 0)
-                        (void) read(orphans->signal_fd, &info, sizeof(info));
+                if (poll(&died, 1, END_PAUSE_MSEC) > 0 &&
+                    read(orphans->signal_fd, &info, sizeof(info)) < 0 && errno != EAGAIN)
+                        break;
 }
 
 /* Somebody died, perhaps leaving children of his own to us. */

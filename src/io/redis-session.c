@@ -328,7 +328,9 @@ const char *redis_session_place(const RedisSession *session) {
 
 int redis_session_add_command(RedisSession *session, const char *const *words) {
         char *text = NULL;
-        int length, n_words = 0;
+        /* An int in hiredis 0.14, a long long later. */
+        long long length;
+        int n_words = 0;
 
         assert(session->n_commands < ELEMENTS(session->names));
         while (words[n_words])

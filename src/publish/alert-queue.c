@@ -59,11 +59,12 @@ AlertSlots alert_queue_slots(AlertTable *table, uint64_t alert) {
 
 /* Takes n slots out; those behind them move up. */
 static void table_cut(AlertTable *table, AlertSlot *first, size_t n) {
-        AlertSlot *end = &table->items[table->n_items];
+        AlertSlot *end;
 
-        memmove(first, first + n, (size_t) (end - (first + n)) * sizeof(AlertSlot));
-        memset(end - n, 0, n * sizeof(AlertSlot));
         table->n_items -= (uint32_t) n;
+        end = &table->items[table->n_items];
+        memmove(first, first + n, (size_t) (end - first) * sizeof(AlertSlot));
+        memset(end, 0, n * sizeof(AlertSlot));
 }
 
 static AlertSlot *slot_add(AlertTable *table, const AlertPolicy *policy, const AlertSight *sight) {

@@ -712,14 +712,14 @@ static uint64_t killed_duration(uint64_t i) {
 }
 
 typedef struct Shared {
-        _Atomic uint64_t n_begun;
+        _Atomic uint32_t n_begun;
         uint64_t block[];
 } Shared;
 
 /* Pushes until it is killed. */
 static void run_pusher(Shared *shared, History *history) {
         for (uint64_t i = shared->n_begun;; i++) {
-                shared->n_begun = i + 1;
+                shared->n_begun = (uint32_t) (i + 1);
                 history_push(history, NOW + i * USEC_PER_MSEC, STATUS_HEALTHY, STATUS_HEALTHY,
                              killed_duration(i));
         }

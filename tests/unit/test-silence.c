@@ -610,7 +610,7 @@ static void test_maintenance_parse_refuses(void **state) {
                 { "2026-12-24 18:00..2026-12-26 25:00", "does not exist" },
                 { "2026-12-26 18:00..2026-12-24 06:00", "before it starts" },
                 { "2026-12-26 18:00..2026-12-26 18:00", "before it starts" },
-                { "2026-12-24 18:00..2062-12-26 06:00", "longer than a year" },
+                { "2026-12-24 18:00..2028-12-26 06:00", "longer than a year" },
         };
         char long_text[400];
 

@@ -287,7 +287,7 @@ static void test_adopt(void **state) {
         assert_record(&slot, "newest");
 }
 
-static int new_memfd(const void *data, size_t size, size_t length, unsigned seals) {
+static int new_memfd(const void *data, size_t size, uint64_t length, unsigned seals) {
         _cleanup_close_ int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
         assert_true(fd >= 0);
@@ -327,7 +327,7 @@ static void test_refused_descriptors(void **state) {
         assert_refused(&layout, new_memfd(image, size, size - 1, ANY_SEALS), -EBADMSG, "damaged");
         assert_refused(&layout, new_memfd(image, size, size + 1, ANY_SEALS), -EBADMSG, "damaged");
         assert_refused(&layout, new_memfd(image, size, 100, ANY_SEALS), -EBADMSG, "damaged");
-        assert_refused(&layout, new_memfd(image, size, INT64_C(1) << 40, ANY_SEALS), -EBADMSG,
+        assert_refused(&layout, new_memfd(image, size, UINT64_C(1) << 40, ANY_SEALS), -EBADMSG,
                        "damaged");
         assert_refused(&layout, new_memfd(image, size, size, 0), -EPERM, "not sealed");
         assert_refused(&layout, new_memfd(image, size, size, F_SEAL_SHRINK | F_SEAL_GROW), -EPERM,
