@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Boots a real systemd in a container, with healthd installed by meson.
 
-A Debian tree of the host's own release, or of the one that HEALTHD_TEST_SUITE names, is made once
-by mmdebstrap and kept as an archive outside the repository. Each test file unpacks it onto a fresh tmpfs and boots it with systemd-nspawn. All
-mounts are made in a mount namespace of this process, so they end with it, however it ends.
+A Debian tree (debian_tree.py) of the host's own release, or of the one that HEALTHD_TEST_SUITE names.
+Each test file unpacks it onto a fresh tmpfs and boots it with systemd-nspawn.
 """
 
 import contextlib
-import ctypes
-import fcntl
-import hashlib
 import json
 import os
 import pathlib
@@ -20,66 +16,23 @@ import sys
 import tempfile
 import time
 
+import debian_tree
 import elf_notes
+from debian_tree import Unavailable, host_suite, libc_call, tree_suite
 from process import children, end_process, kill_tree, process_tree, wait_until
 
-# What the tests start in the container; the libraries healthd links with are found by ldd.
-PACKAGES = [
-    "curl", "dbus", "nginx-light", "polkitd", "postgresql", "redis-server", "systemd",
-    "systemd-sysv",
-]
+BASE = ["curl", "dbus", "polkitd", "systemd", "systemd-sysv"]
 # These start with the machine otherwise; tests start them when they want them.
-SERVICES = ["nginx.service", "postgresql.service", "redis-server.service"]
-TOOLS = ["mmdebstrap", "systemd-nspawn", "nsenter", "zstd", "tar", "mount"]
-ARCHIVES_KEPT = 5
-CLONE_NEWNS = 0x00020000
-SKIP_HINT = "run ./dev test as root on a machine (or in a container) that may mount and unshare"
-
-
-class Unavailable(Exception):
-    """This machine cannot boot a container; the text says why."""
-
-
-def libc_call(name, *arguments):
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) != 0:
-        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+SERVERS = {"nginx-light": "nginx.service", "postgresql": "postgresql.service",
+           "redis-server": "redis-server.service"}
 
 
 def require_machine():
     """Raises Unavailable unless this machine can boot a container, and says what is missing."""
-    if os.geteuid() != 0:
-        raise Unavailable(f"not root: {SKIP_HINT}")
-    missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    if missing:
-        raise Unavailable(f"{', '.join(missing)} not installed: ./dev test installs it")
+    debian_tree.require_tools("systemd-nspawn", "nsenter")
     with open("/proc/mounts", encoding="utf-8") as file:
         if not any(line.split()[2] == "cgroup2" for line in file):
             raise Unavailable("no cgroup2 file system is mounted here, which systemd needs")
-    try:
-        subprocess.run(["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net",
-                        "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True, capture_output=True)
-    except subprocess.CalledProcessError as error:
-        raise Unavailable(f"namespaces refused ({error.stderr.decode().strip()}): {SKIP_HINT}") \
-            from error
-
-
-def enter_mount_namespace():
-    libc_call("unshare", CLONE_NEWNS)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-
-
-def host_suite():
-    with open("/etc/os-release", encoding="utf-8") as file:
-        words = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
-    if words.get("ID") != "debian" or "VERSION_CODENAME" not in words:
-        raise Unavailable("the container is a Debian tree of the host's release; this is not Debian")
-    return words["VERSION_CODENAME"]
-
-
-def tree_suite():
-    """The release of the tree: another one than the host's has another systemd."""
-    return os.environ.get("HEALTHD_TEST_SUITE") or host_suite()
 
 
 def linked_libraries(binary):
@@ -105,38 +58,6 @@ def library_packages(binary):
     return sorted({line.split(":", 1)[0] for line in result.splitlines()})
 
 
-def tree_archive(binary):
-    """The path of the archived tree, made when it is not there or older than this month."""
-    suite = tree_suite()
-    # Libraries have other packages, or other names, elsewhere: those are brought along.
-    packages = sorted(set(PACKAGES + (library_packages(binary) if suite == host_suite() else [])))
-    key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    directory = pathlib.Path(home, "healthd-tests")
-    directory.mkdir(parents=True, exist_ok=True)
-    archive = directory / f"{suite}-{time.strftime('%Y-%m')}-{key}.tar.zst"
-    with open(directory / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if archive.exists():
-            return archive
-        print(f"making {archive}, about half a minute", file=sys.stderr, flush=True)
-        partial = archive.with_name("partial-" + archive.name)
-        try:
-            subprocess.run(
-                ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + ",".join(packages),
-                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                 "--dpkgopt=path-exclude=/usr/share/locale/*", suite, str(partial)]
-                + os.environ.get("HEALTHD_TEST_MIRROR", "").split(),
-                check=True, stdin=subprocess.DEVNULL)
-            partial.rename(archive)
-        finally:
-            partial.unlink(missing_ok=True)
-        by_age = sorted(directory.glob("*.tar.zst"), key=lambda path: path.stat().st_mtime)
-        for old in by_age[:-ARCHIVES_KEPT]:
-            old.unlink()
-    return archive
-
-
 def cgroup_root():
     """Where cgroup2 is mounted: alone, or beside version 1 hierarchies."""
     with open("/proc/mounts", encoding="utf-8") as file:
@@ -153,9 +74,14 @@ def remove_cgroup(path):
 class Container:
     """A booted machine. Use it as a context manager; it always cleans up."""
 
-    def __init__(self, build_directory=None):
-        """build_directory: what `meson install` takes healthd from; None: a tree without it."""
+    def __init__(self, build_directory=None, packages=None):
+        """build_directory: what `meson install` takes healthd from; None: a tree without it.
+
+        packages: what the tree has beside the base; without them, the servers that tests start and
+        the libraries healthd is linked with.
+        """
         self.build_directory = build_directory
+        self.packages = packages
         self.process = None
         self.leader = 0
         self.base = None
@@ -178,17 +104,18 @@ class Container:
 
     def prepare(self):
         require_machine()
-        archive = tree_archive(os.environ["HEALTHD_BINARY"])
-        enter_mount_namespace()
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="healthd-container-"))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(self.base)],
-                       check=True)
+        packages = self.packages
+        if packages is None:
+            packages = list(SERVERS)
+            # Libraries have other packages, or other names, elsewhere: those are brought along.
+            if tree_suite() == host_suite():
+                packages += library_packages(os.environ["HEALTHD_BINARY"])
+        archive = debian_tree.archived(tree_suite(), BASE + packages, ["--variant=minbase"])
+        self.base = debian_tree.unpack(archive, "healthd-container-")
         self.root = self.base / "root"
-        self.root.mkdir()
-        subprocess.run(["tar", "--zstd", "--numeric-owner", "-xpf", str(archive), "-C",
-                        str(self.root)], check=True)
-        for service in SERVICES:
-            self.in_tree("systemctl", "disable", service)
+        for server, service in SERVERS.items():
+            if server in packages:
+                self.in_tree("systemctl", "disable", service)
         # One failed unit of the tree's own would make the machine "degraded".
         self.in_tree("systemctl", "mask", "apt-daily.timer", "apt-daily-upgrade.timer",
                      "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer")
@@ -430,7 +357,5 @@ class Container:
     def stop(self):
         self.halt()
         if self.base:
-            subprocess.run(["umount", "--recursive", "--lazy", str(self.base)], check=False,
-                           capture_output=True)
-            self.base.rmdir()
+            debian_tree.remove(self.base)
             self.base = None
