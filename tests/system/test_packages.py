@@ -169,7 +169,7 @@ def test_every_file_is_in_its_place(built):
         "/usr/lib/healthd/healthd-guard", "/usr/lib/healthd/write-file",
         "/usr/lib/systemd/catalog/healthd.catalog", "/usr/lib/sysusers.d/healthd.conf",
         "/usr/lib/tmpfiles.d/healthd.conf", doc + "README.Debian", doc + "README.md.gz",
-        doc + "CHANGELOG.md.gz"}
+        doc + "CHANGELOG.md.gz", doc + "SECURITY.md.gz"}
     expected["healthd"] |= {units + name.removesuffix(".in") for name in below("units", "*.in")}
     expected["healthd"] |= {f"/usr/lib/healthd/checks/{name}" for name in below("checks", "*.check")}
     expected["healthd"] |= {f"{doc}examples/{name}" for name in below("checks/examples", "*")}

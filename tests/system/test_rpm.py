@@ -28,18 +28,20 @@ TWINS = {
     "dnsmasq-base": "dnsmasq", "iputils-ping": "iputils",
     "libcjson-dev": "pkgconfig(libcjson)", "libclang-rt-dev": "clang",
     "libcmocka-dev": "pkgconfig(cmocka)", "libcurl4-openssl-dev": "pkgconfig(libcurl)",
-    "libhiredis-dev": "pkgconfig(hiredis)", "libmicrohttpd-dev": "pkgconfig(libmicrohttpd)",
+    "libgnutls28-dev": "pkgconfig(gnutls)", "libhiredis-dev": "pkgconfig(hiredis)",
+    "libmicrohttpd-dev": "pkgconfig(libmicrohttpd)",
     "libpq-dev": "pkgconfig(libpq)", "librabbitmq-dev": "pkgconfig(librabbitmq)",
     "librdkafka-dev": "pkgconfig(rdkafka)", "libsmartcols-dev": "pkgconfig(smartcols)",
     "libssl-dev": "pkgconfig(libssl)", "libsystemd-dev": "pkgconfig(libsystemd)",
     "monitoring-plugins-basic": "nagios-plugins-all",
     "monitoring-plugins-standard": "nagios-plugins-all", "nginx-light": "nginx",
+    "openssh-client": "openssh-clients",
     "postgresql": "postgresql-server", "prometheus": "golang-github-prometheus",
     "prometheus-alertmanager": "golang-github-prometheus-alertmanager",
     "prometheus-node-exporter": "golang-github-prometheus-node-exporter",
     "python3-gi": "python3-gobject-base", "python3-prometheus-client": "python3-prometheus_client",
     "redis-server": "redis", "redis-tools": "redis", "shellcheck": "ShellCheck",
-    "systemd-dev": "pkgconfig(systemd)",
+    "systemd-dev": "pkgconfig(systemd)", "zlib1g-dev": "pkgconfig(zlib)",
 }
 # Debian's way of packaging, and what only runs on Debian: its packages, its containers.
 DEBIAN_ONLY = {"blhc", "debhelper-compat", "debian-archive-keyring", "dh-sequence-installsysusers",
@@ -136,7 +138,8 @@ def test_every_file_is_in_one_package(built):
     assert len(files) == len(set(files)), "two packages have the same file"
     installed = set(json.loads(call("meson", "introspect", "--installed",
                                     os.environ["HEALTHD_BUILD"])).values())
-    documents = {"/usr/share/doc/healthd/README.md", "/usr/share/doc/healthd/CHANGELOG.md"}
+    documents = {f"/usr/share/doc/healthd/{name}"
+                 for name in ("README.md", "CHANGELOG.md", "SECURITY.md")}
     licences = {f"/usr/share/licenses/{name}/LICENSE" for name in NAMES}
     directories = {path for path in files if any(other.startswith(path + "/") for other in files)}
     directories |= {"/etc/healthd/checks"}
