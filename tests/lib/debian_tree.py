@@ -88,6 +88,9 @@ def archived(suite, packages, options=(), key="", mirror=()):
         if archive.exists():
             return archive
         print(f"making {archive}, a minute or two", file=sys.stderr, flush=True)
+        # Whoever was killed left its own behind.
+        for partial in directory.glob("partial-*"):
+            partial.unlink()
         partial = archive.with_name("partial-" + archive.name)
         try:
             subprocess.run(

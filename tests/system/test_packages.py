@@ -411,7 +411,8 @@ def test_autopkgtest_passes(machine, built):
     """The real program, with the runner for machines that may be thrown away."""
     shutil.copytree(SOURCE / "debian", machine.path("/tmp/source/debian"))
     debs = [f"/tmp/{package(built, name).name}" for name in ("healthd", "healthctl")]
-    result = machine.enter("autopkgtest", "--no-built-binaries", *debs, "/tmp/source", "--", "null",
+    result = machine.enter("autopkgtest", "--no-built-binaries",
+                           "--ignore-restrictions=isolation-container", *debs, "/tmp/source", "--", "null",
                            check=False, timeout=300)
     output = result.stdout + result.stderr
     names = re.findall(r"(?m)^Tests: (\w+)$", (SOURCE / "debian/tests/control").read_text())
