@@ -22,6 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* In the order of CALLS in faults.py. */
@@ -48,6 +49,7 @@ typedef struct Fault {
         _Atomic uint64_t first; /* from which on; the next one is 1 */
         _Atomic uint64_t count; /* how many */
         _Atomic uint64_t seen, failed;
+        _Atomic int64_t clock_offset_s; /* of the clock on the wall */
 } Fault;
 
 extern void *__libc_malloc(size_t size);
@@ -154,4 +156,12 @@ void *calloc(size_t n, size_t size) {
 
 void *realloc(void *pointer, size_t size) {
         return fails(CALL_MALLOC) ? NULL : __libc_realloc(pointer, size);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret) {
+        int r = REAL(clock_gettime)(clock, ret);
+
+        if (r == 0 && fault && clock == CLOCK_REALTIME)
+                ret->tv_sec += atomic_load(&fault->clock_offset_s);
+        return r;
 }

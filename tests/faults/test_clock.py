@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clocks that jump, and a process that stands still for a while: neither is anybody's failure."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import servers
+from faults import Faults
+from process import wait_until
+
+DAY_S = 24 * 3600
+FAST = "Interval=200ms\nTimeout=1s\nRetryInterval=100ms\nFailAfter=2\nPassAfter=1\n"
+
+
+@pytest.fixture(name="redis")
+def running_redis():
+    with servers.Redis() as redis:
+        yield redis
+
+
+@pytest.fixture(name="faults")
+def shared_faults(daemon):
+    faults = Faults(daemon.directory)
+    yield faults
+    faults.close()
+
+
+@pytest.fixture(name="watched")
+def watching(daemon, faults, redis):
+    daemon.write_check("self", f"[Check]\nType=application\n{FAST}")
+    daemon.write_check("kept", f"[Check]\nType=redis\n{FAST}[Redis]\nAddress=127.0.0.1:"
+                               f"{redis.port}\nConnection=persistent\n")
+    daemon.write_check("fresh", f"[Check]\nType=redis\n{FAST}[Redis]\nAddress=127.0.0.1:"
+                                f"{redis.port}\n")
+    daemon.start(env=faults.environment())
+    wait_until("all pass", lambda: daemon.get("/health/ready").status == 200)
+    return daemon
+
+
+def runs(daemon):
+    return {name: check["details"]["probes"] for name, check in
+            daemon.get("/health").json["checks"].items() if name == "self"}["self"]
+
+
+def check_goes_on(daemon, expected_s):
+    """Checks go on at their pace, nothing is stale or failed, and times are as the clock says."""
+    before = runs(daemon)
+    wait_until("checks go on", lambda: runs(daemon) >= before + 10, timeout=10)
+    answer = daemon.get("/health")
+    assert answer.status == 200
+    for name, check in answer.json["checks"].items():
+        assert check["status"] == "healthy" and check["consecutive_failures"] == 0, name
+        assert 0 <= check["age"] < 3
+        assert abs(check["checked_at"] - expected_s) < 60
+    assert abs(answer.json["timestamp"] - expected_s) < 60
+    assert daemon.get("/health/history?check=kept").status == 200
+    assert daemon.get("/metrics").status == 200
+
+
+@pytest.mark.parametrize("jumps", [[DAY_S, 0], [-DAY_S, 0], [400 * DAY_S, -400 * DAY_S, 0]],
+                         ids=["forward", "back", "wildly"])
+def test_the_clock_on_the_wall_jumps(watched, faults, jumps):
+    for jump in jumps:
+        faults.set_clock(jump)
+        check_goes_on(watched, time.time() + jump)
+    assert " is unhealthy" not in watched.stderr() and " is unknown" not in watched.stderr()
+
+
+def silences(daemon):
+    return daemon.get("/health/silences", via="unix").json["silences"]
+
+
+def test_a_silence_ends_by_the_clock_on_the_wall(watched, faults):
+    connection = watched.connect("unix")
+    connection.request("POST", "/control/silence", json.dumps(
+        {"check": "kept", "duration": "1h", "reason": "a test"}))
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert len(silences(watched)) == 1
+    faults.set_clock(2 * 3600)
+    wait_until("it is over", lambda: not silences(watched))
+
+
+def test_a_pause_of_the_machine_is_no_failure(watched):
+    """As after a suspend, or on a host that stops its guests: every deadline is over at once."""
+    for _ in range(5):
+        os.kill(watched.process.pid, signal.SIGSTOP)
+        time.sleep(1.7)
+        os.kill(watched.process.pid, signal.SIGCONT)
+        time.sleep(0.7)
+    check_goes_on(watched, time.time())
+    assert " is unhealthy" not in watched.stderr() and " is unknown" not in watched.stderr()
