@@ -16,5 +16,5 @@ typedef struct RedisInfo RedisInfo;
 int redis_info_new(char *const *more, char *const *names, RedisInfo **ret);
 RedisInfo *redis_info_free(RedisInfo *info);
 
-/* Adds the fields there are, and replication_lag. Takes the text apart. */
+/* Adds the fields there are, and replication_lag. The text is as it was, afterwards. */
 void redis_info_add(const RedisInfo *info, char *text, Sample *sample);
