@@ -38,19 +38,22 @@ static int port_parse(const char *text, uint16_t *ret) {
         return 0;
 }
 
-/* A host name, or a numeric address when there are colons in it. Underscores do occur. */
+/* What names of hosts and of interfaces are made of. Underscores do occur. */
+static bool name_is_valid(const char *name) {
+        return *name && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789.-_")] == '\0';
+}
+
+/* A name, or a numeric address, with its interface perhaps, when there are colons in it. */
 static bool host_is_valid(const char *host) {
         char numeric[INET6_ADDRSTRLEN];
         struct in6_addr address;
         size_t length;
 
-        if (!strchr(host, ':')) {
-                length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789.-_");
-                return host[length] == '\0';
-        }
+        if (!strchr(host, ':'))
+                return name_is_valid(host);
         length = strcspn(host, "%");
-        if (length >= sizeof(numeric))
+        if (length >= sizeof(numeric) || (host[length] && !name_is_valid(host + length + 1)))
                 return false;
         memcpy(numeric, host, length);
         numeric[length] = '\0';

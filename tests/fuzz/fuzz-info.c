@@ -32,17 +32,32 @@ static bool detail_is_equal(const Sample *a, const Detail *detail, const Sample 
                                : string_equal(detail_string(a, detail), detail_string(b, other));
 }
 
+/* Of a field that is there twice, which a Redis never does, either line may be taken. */
+static bool is_said_once(const char *text, const char *name) {
+        size_t length = strlen(name), n = 0;
+
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+                line += *line == '\n';
+                n += strncmp(line, name, length) == 0 && line[length] == ':';
+        }
+        return n <= 1;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_free_ char *text = strndup((const char *) data, size);
         char *all[] = { (char *) "all", NULL };
         char *names[] = { (char *) "slave0", (char *) "us", (char *) "u", (char *) "all", NULL };
         _cleanup_(sample_done) Sample some = {}, every = {};
 
+        if (!text)
+                abort();
         if (size > 65536)
                 return 0;
         take(NULL, names, data, size, &some);
         take(all, names, data, size, &every);
         for (size_t i = 0; i < some.n_details && !every.truncated; i++)
-                if (!detail_is_equal(&some, &some.details[i], &every))
+                if (is_said_once(text, detail_name(&some, &some.details[i])) &&
+                    !detail_is_equal(&some, &some.details[i], &every))
                         abort();
         return 0;
 }

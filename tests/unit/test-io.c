@@ -140,6 +140,8 @@ static void test_address(void **state) {
                 { "[::1]:80", 0, 0, NULL, "::1", 80 },
                 { "[::1]", 80, 0, NULL, "::1", 80 },
                 { "[fe80::1%eth0]:80", 0, 0, NULL, "fe80::1%eth0", 80 },
+                { "[fe80::1%]:80", 0, -EINVAL },
+                { "fe80::1%eth0]", 80, -EINVAL },
                 { "[::1", 80, -EINVAL },
                 { "[::1]80", 80, -EINVAL },
                 { "[]:80", 80, -EINVAL },
