@@ -500,7 +500,7 @@ static int manager_load(Manager *manager, char **ret_error) {
                 manager_log_mistakes(manager, &settings);
                 manager_log_advice(manager, &settings);
         }
-        if (settings.gate.closed)
+        if (settings.gate.closed && manager->options->wrapped_pid == 0)
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_TCP_CLOSED,
                                                  "Nobody is let in over TCP: it is not clear who "

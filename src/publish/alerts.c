@@ -360,13 +360,18 @@ static void rule_say_there_is_room(AlertRule *rule) {
         rule->n_left_out = 0;
 }
 
-/* Where there was no room, there is some again. Returns whether it was looked for. */
-static bool rule_look_for_dropped(AlertRule *rule) {
-        const AlertTable *table = memory_alerts(((Alerts *) rule->owner)->memory);
+/* Where there was no room, there is some again. */
+static bool rule_has_room_again(const AlertRule *rule) {
+        const AlertTable *table = memory_alerts(((const Alerts *) rule->owner)->memory);
 
-        if (!rule->overflows || rule->sending ||
-            rule_slots(rule).n_items > rule->policy.slots_max / 2 ||
-            table->n_items > ALERT_SLOTS_MAX / 2)
+        return rule->overflows && !rule->sending &&
+               rule_slots(rule).n_items <= rule->policy.slots_max / 2 &&
+               table->n_items <= ALERT_SLOTS_MAX / 2;
+}
+
+/* Returns whether it was looked for. */
+static bool rule_look_for_dropped(AlertRule *rule) {
+        if (!rule_has_room_again(rule))
                 return false;
         rule->overflows = false;
         rule_say_there_is_room(rule);
@@ -396,7 +401,7 @@ static uint64_t rule_due_usec(const AlertRule *rule) {
 
         if (!rule->settings.type || rule->sending)
                 return ALERT_NEVER_USEC;
-        if (rule->test == ALERT_TEST_WAITING)
+        if (rule->test == ALERT_TEST_WAITING || rule_has_room_again(rule))
                 return 0;
         for (size_t i = 0; i < slots.n_items; i++)
                 if (slots.items[i].due_usec < due_usec)

@@ -7,7 +7,9 @@
 
 #include "base/time-util.h"
 
-#define RUNS_MAX      8 /* then other sources have their turn */
+/* Then other sources have their turn. */
+#define RUNS_MAX      8
+#define RUNS_USEC     (5 * USEC_PER_MSEC)
 #define IDLE_RUNS_MAX 2
 #define LOOK_USEC     (20 * USEC_PER_MSEC)
 
@@ -17,6 +19,7 @@
  * spin until the deadline. So what has moved no byte is asked again after a pause only.
  */
 void http_engine_run(HttpEngine *engine) {
+        uint64_t until_usec = now_monotonic_usec() + RUNS_USEC;
         bool pending = true, answered = true;
         int n_idle = 0;
 
@@ -33,6 +36,8 @@ void http_engine_run(HttpEngine *engine) {
                 n_idle = engine->counts_moves && !answered && engine->n_moves == n_moves
                                          ? n_idle + 1
                                          : 0;
+                if (now_monotonic_usec() >= until_usec)
+                        break;
         }
         /*
          * By the scheduler: in every turn it has its turn, and so has one of the sources. A

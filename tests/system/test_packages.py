@@ -134,7 +134,7 @@ def test_programs_are_hardened(built, tmp_path):
             # same: the C library's start-up objects bear none, and every part of it must.
             if tree_suite() != "bookworm":
                 assert call("objdump", "-d", str(path)).count("endbr64") > 20, path
-    assert programs == 8
+    assert programs == 9
 
 
 def file_names(path):
@@ -166,7 +166,8 @@ def test_every_file_is_in_its_place(built):
         "/usr/share/zsh/vendor-completions/_healthctl"}
     expected["healthd"] |= {
         "/usr/sbin/healthd", "/usr/bin/healthd-exec", "/usr/lib/healthd/check-file",
-        "/usr/lib/healthd/healthd-guard", "/usr/lib/healthd/write-file",
+        "/usr/lib/healthd/healthd-guard", "/usr/lib/healthd/start-program",
+        "/usr/lib/healthd/write-file",
         "/usr/lib/systemd/catalog/healthd.catalog", "/usr/lib/sysusers.d/healthd.conf",
         "/usr/lib/tmpfiles.d/healthd.conf", doc + "README.Debian", doc + "README.md.gz",
         doc + "CHANGELOG.md.gz", doc + "SECURITY.md.gz"}
