@@ -160,17 +160,7 @@ static void add_guard_actions(MetricsWriter *writer, const Scene *scene) {
 }
 
 static void add_alerts(MetricsWriter *writer, const Scene *scene) {
-        const Counters *counters = &scene->view->runtime->statistics.alerts;
-
-        for (size_t i = 0; i < counters->n_items; i++) {
-                const Counter *counter = &counters->items[i];
-
-                metrics_add(writer,
-                            (MetricLabel[]){ { "alert", counter->words[0] },
-                                             { "result", counter->words[1] },
-                                             {} },
-                            (double) counter->value);
-        }
+        add_counters(writer, &scene->view->runtime->statistics.alerts, "alert", "result");
 }
 
 static void add_requests(MetricsWriter *writer, const Scene *scene) {
