@@ -6,7 +6,7 @@ import time
 
 import counts
 import measure
-from measure import against, print_table
+from measure import against, print_table, table
 from servers import Nginx, Postgres, Redis
 from subject import Measured, again
 
@@ -86,13 +86,13 @@ def check_kinds(redis, postgres, http):
 
 
 def bench_checks(scale, build):
-    rows = []
     base = measure_base(scale.window_s)
-    with Redis() as redis, Postgres() as postgres, Nginx() as http:
+    with table(f"Checks, {N_CHECKS * 1000 // INTERVAL_MS} a second") as rows, \
+            Redis() as redis, Postgres() as postgres, Nginx() as http:
         for name, port, check in check_kinds(redis, postgres, http):
             for mode in ("fresh", "persistent"):
                 whole, pairs = [], []
-                for turn in range(scale.pairs):
+                for turn in range(scale.pairs if mode == "persistent" else scale.few_pairs):
                     bare = again(measure_bare, build / f"bench/bare-{name}", port, mode, turn,
                                  scale.window_s)
                     gross, net = again(measure_checks, f"{check}Connection={mode}\n", turn,
@@ -103,7 +103,6 @@ def bench_checks(scale, build):
                 rows += [against("bare loop", f"{name}, {mode}, CPU us a check", pairs,
                                  ("<=", limit), better="less"),
                          against("bare loop", "  with idle work and the counter", whole)]
-    print_table(f"Checks, {N_CHECKS * 1000 // INTERVAL_MS} a second", rows)
 
 
 def bench_counts(_, build):

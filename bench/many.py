@@ -7,7 +7,7 @@ import time
 
 import measure
 from checks import measure_bare
-from measure import Row, against, print_table
+from measure import Row, against, table
 from peer_servers import Monit
 from process import process_tree, wait_until
 from servers import Redis
@@ -106,7 +106,7 @@ def allow_descriptors():
 def rows_of(redis, n_checks, scale, build):
     seconds = scale.many_s if n_checks == MOST else scale.some_s
     ours, bare, monit = [], [], []
-    for turn in range(min(scale.long_pairs, 3) if n_checks == MOST else scale.long_pairs):
+    for turn in range(scale.long_pairs if n_checks == MOST else scale.few_pairs):
         bare.append(again(measure_bare, build / "bench/bare-redis", redis.port, "persistent", turn,
                           seconds, n_checks, INTERVAL_MS, round(connect_s(n_checks) * 1000)))
         ours.append(again(measure_many, redis, n_checks, seconds))
@@ -133,9 +133,7 @@ def rows_of(redis, n_checks, scale, build):
 
 def bench_scale(scale, build):
     allow_descriptors()
-    rows = []
     arguments = ("--maxclients", MOST + 100, "--tcp-backlog", 4096)
-    with Redis(arguments=arguments) as redis:
+    with table("Many checks, each once a second") as rows, Redis(arguments=arguments) as redis:
         for n_checks in scale.many:
             rows += rows_of(redis, n_checks, scale, build)
-    print_table("Many checks, each once a second", rows)

@@ -115,6 +115,17 @@ def against(other, what, pairs, target=None, **options):
     return Row(what, pairs, target, other=other, **options)
 
 
+@contextlib.contextmanager
+def table(title):
+    """Gives the list of rows to fill. Those there are are printed, whatever ends it."""
+    rows = []
+    try:
+        yield rows
+    finally:
+        if rows:
+            print_table(title, rows)
+
+
 TABLE = []  # (title, rows), as they were printed: what the picture is made of
 
 

@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 import measure
-from measure import against, print_table
+from measure import against, table
 from peer_servers import BlackboxExporter, FastApi, Monit
 from process import process_tree
 from scraper import Scraper
@@ -112,6 +112,14 @@ def runs(daemon):
                                                 re.MULTILINE))
 
 
+def expect_healthy(daemon):
+    wrong = [state.get("error") or state.get("reason")
+             for state in daemon.get("/health").json["checks"].values()
+             if state["status"] != "healthy"]
+    if wrong:
+        raise RuntimeError(f"{len(wrong)} checks fail; {wrong[0]}")
+
+
 def measure_healthd(kind, check, turn, seconds, count=None, cpu=measure.cpu_usec):
     def fill(daemon):
         for i in range(kind.n_checks):
@@ -119,12 +127,9 @@ def measure_healthd(kind, check, turn, seconds, count=None, cpu=measure.cpu_usec
     with Measured(fill) as daemon:
         time.sleep(SETTLE_S)
         wait_checked(daemon)
+        expect_healthy(daemon)
         cost = window(kind, [daemon.process.pid], count or (lambda: runs(daemon)), seconds, cpu)
-        wrong = [state.get("error") or state.get("reason")
-                 for state in daemon.get("/health").json["checks"].values()
-                 if state["status"] != "healthy"]
-        if wrong:
-            raise RuntimeError(f"{len(wrong)} checks fail; {wrong[0]}")
+        expect_healthy(daemon)
     return cost
 
 
@@ -163,30 +168,45 @@ def measure_fastapi(kind, servers, seconds):
     return measure_server(kind, server, scraper, seconds)
 
 
+def ways_to_check(kind, servers, seconds):
+    """Who, how its checks are measured in which turn, and whether that has a target."""
+    plugin = f"Type=exec\n[Exec]\nCommand={kind.plugin}\n"
+    kept = f"{kind.healthd}Connection=persistent\n"
+    ways = {
+        "fresh": (lambda turn: measure_healthd(kind, f"{kind.healthd}Connection=fresh\n", turn,
+                                               seconds, kind.count), True),
+        "persistent": (lambda turn: measure_healthd(kind, kept, turn, seconds, kind.count_kept),
+                       False),
+        "monit": (lambda _: measure_monit(kind, seconds), True),
+        "blackbox": (lambda _: measure_blackbox(kind, seconds), False),
+        "FastAPI": (lambda _: measure_fastapi(kind, servers, seconds), False),
+        "plug-in": (lambda turn: measure_healthd(kind, plugin, turn, seconds, kind.count,
+                                                 with_programs), True),
+    }
+    if not kind.blackbox:
+        del ways["blackbox"]
+    return ways
+
+
 def measure_kind(kind, servers, scale):
     """Everybody in turn; returns lists of figures by who."""
     costs = collections.defaultdict(list)
     for turn in range(scale.long_pairs):
-        seconds = scale.peer_window_s
-        for mode, count in (("fresh", kind.count), ("persistent", kind.count_kept)):
-            costs[mode].append(again(measure_healthd, kind, f"{kind.healthd}Connection={mode}\n",
-                                     turn, seconds, count))
-        costs["monit"].append(again(measure_monit, kind, seconds))
-        if kind.blackbox:
-            costs["blackbox"].append(again(measure_blackbox, kind, seconds))
-        costs["FastAPI"].append(again(measure_fastapi, kind, servers, seconds))
-        plugin = f"Type=exec\n[Exec]\nCommand={kind.plugin}\n"
-        costs["plug-in"].append(again(measure_healthd, kind, plugin, turn, seconds, kind.count,
-                                      with_programs))
+        for who, (measure_cost, named) in ways_to_check(kind, servers, scale.peer_window_s).items():
+            if named or turn < scale.few_pairs:
+                try:
+                    costs[who].append(again(measure_cost, turn))
+                except RuntimeError as error:
+                    raise RuntimeError(f"{kind.name}, {who}: {error}") from error
     return costs
 
 
 def bench_peer_checks(scale, _):
-    rows = []
-    with Redis() as redis, Postgres() as postgres, Nginx(NGINX) as nginx:
+    with table("Checks, each once a second, and peers") as rows, \
+            Redis() as redis, Postgres() as postgres, Nginx(NGINX) as nginx:
         servers = (redis, postgres, nginx)
         kinds = [redis_kind(redis), postgres_kind(postgres), http_kind(nginx)]
-        for kind in kinds[:scale.peer_kinds]:
+        for kind in kinds:
             costs = measure_kind(kind, servers, scale)
             for peer, target in (("monit", 1.0), ("blackbox", None), ("FastAPI", None),
                                  ("plug-in", 0.1)):
@@ -196,4 +216,3 @@ def bench_peer_checks(scale, _):
                                         ("<=", target) if target else None, better="less"))
             rows.append(against("monit", f"{kind.name}, kept by healthd, CPU us a check",
                                 list(zip(costs["persistent"], costs["monit"]))))
-    print_table("Checks, each once a second, and peers", rows)

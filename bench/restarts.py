@@ -6,7 +6,7 @@ import time
 
 from container import Unavailable
 from machine import SERVICE, Machine
-from measure import Row, print_table
+from measure import Row, table
 from process import wait_until
 
 RATE = 200  # requests a second, on each of the two sockets
@@ -79,9 +79,9 @@ def bench_restarts(scale, build):
              ("SIGKILLs at any moment", scale.restarts, kill, "no"),
              ("SIGKILLs just after a start", scale.restarts, kill_young, "no"),
              ("watchdog aborts", scale.aborts, abort, "yes"))
-    rows = []
     try:
-        with Machine(build) as machine:
+        with table(f"Restarts, {RATE} requests a second on each of two sockets") as rows, \
+                Machine(build) as machine:
             for what, times, happen, watchdog in kinds:
                 result = measure_lost(machine, times, happen, watchdog)
                 rows += [Row(f"{times} {what}, lost requests", [(result["failed"], None)],
@@ -90,4 +90,3 @@ def bench_restarts(scale, build):
                          Row("  the slowest answer, ms", [(result["worst_ms"], None)])]
     except Unavailable as reason:
         raise RuntimeError(str(reason)) from reason
-    print_table(f"Restarts, {RATE} requests a second on each of two sockets", rows)

@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 import measure
-from measure import Row, against, print_table
+from measure import Row, against, table
 from peer_servers import BlackboxExporter, FastApi, Monit, monit_default_checks
 from process import process_tree, wait_until
 from servers import Nginx, NodeExporter, Redis
@@ -116,13 +116,14 @@ def columns(ours, theirs, field):
 def compare(scale, subjects, path, connections, kept):
     """All subjects in turn. The first one is healthd."""
     loads = collections.defaultdict(list)
-    for subject in subjects.values():
-        load(subject, path, 1, connections, kept)  # warm
-    for _ in range(scale.pairs):
-        for who, subject in subjects.items():
-            loads[who].append(load(subject, path, scale.load_s, connections, kept))
     what = f"{path}, {connections} {'kept' if kept else 'fresh'}"
     main = connections == MAIN_CONNECTIONS and kept
+    pairs, seconds = (scale.pairs, scale.load_s) if main else (scale.few_pairs, 1)
+    for subject in subjects.values():
+        load(subject, path, 1, connections, kept)  # warm
+    for _ in range(pairs):
+        for who, subject in subjects.items():
+            loads[who].append(load(subject, path, seconds, connections, kept))
     targets = {(LIVE, "nginx"): (">=", 1.0), (LIVE, "FastAPI"): (">=", 12),
                (FULL, "nginx, file"): (">=", 0.9)} if main else {}
     rows = []
@@ -154,7 +155,7 @@ def fastapi_full(scale, healthd, fastapi, redis):
     """FastAPI does its checks in the request: the server that they ask has counted them."""
     seen, fastapi.asked = connections_seen(redis), 0
     pairs = [(ask_in_a_row(healthd, FULL, scale.load_s), ask_in_a_row(fastapi, FULL, scale.load_s))
-             for _ in range(scale.pairs)]
+             for _ in range(scale.few_pairs)]
     if connections_seen(redis) - seen < N_CHECKS * fastapi.asked:
         raise RuntimeError("FastAPI's service has answered without its checks")
     ours, theirs = zip(*pairs)
@@ -188,8 +189,8 @@ def others(scale, healthd):
             server.start()
         try:
             peer = Subject(server.port, process_tree(server.process.pid))
-            pairs = [(load(healthd, ours, scale.load_s, 1, kept),
-                      load(peer, path, scale.load_s, 1, kept)) for _ in range(scale.pairs)]
+            pairs = [(load(healthd, ours, 1, 1, kept), load(peer, path, 1, 1, kept))
+                     for _ in range(scale.few_pairs)]
             mine, theirs = zip(*pairs)
             name = server.name.replace("-exporter", "")
             rows += [against(name, f"{ours}, 1 {'kept' if kept else 'fresh'}, requests/s",
@@ -202,8 +203,8 @@ def others(scale, healthd):
 
 
 def bench_serving(scale, _):
-    rows = []
     with contextlib.ExitStack() as stack:
+        rows = stack.enter_context(table("Serving"))
         redis = stack.enter_context(Redis())
         daemon = stack.enter_context(Measured(hundred_checks(redis)))
         wait_checked(daemon)
@@ -227,5 +228,4 @@ def bench_serving(scale, _):
         rows += others(scale, subjects["healthd"])
         subjects["healthd"].verify()
         subjects["nginx"].verify()
-    rows.append(Row(f"{FULL} with {N_CHECKS} checks, bytes", [(size, None)], format_="{:.0f}"))
-    print_table("Serving", rows)
+        rows.append(Row(f"{FULL} with {N_CHECKS} checks, bytes", [(size, None)], format_="{:.0f}"))
