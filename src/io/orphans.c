@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +20,13 @@
 
 #define MARK_NAME            "HEALTHD_RUN="
 #define CHILDREN_TEXT_SIZE   ((size_t) 16 * 1024)
-#define END_PAUSE_MSEC       10
+#define END_PAUSE_NSEC       (10L * 1000 * 1000)
 #define ENVIRONMENT_SIZE_MAX ((size_t) 128 * 1024)
 
 struct Orphans {
         IoSource io;
-        int signal_fd;
+        sigset_t died; /* SIGCHLD */
+        int signal_fd; /* says when it is there; never read */
         OrphanIsKnown is_known;
         OrphanMayLive may_live;
         void *userdata;
@@ -107,25 +107,24 @@ bool orphans_tend(Orphans *orphans) {
 }
 
 void orphans_end(Orphans *orphans, uint64_t until_usec) {
-        struct pollfd died = { .fd = orphans->signal_fd, .events = POLLIN };
-        struct signalfd_siginfo info;
+        const struct timespec pause = { .tv_nsec = END_PAUSE_NSEC };
 
         while (orphans_tend(orphans) && now_monotonic_usec() < until_usec)
-                if (poll(&died, 1, END_PAUSE_MSEC) > 0 &&
-                    read(orphans->signal_fd, &info, sizeof(info)) < 0 && errno != EAGAIN)
-                        break;
+                (void) sigtimedwait(&orphans->died, NULL, &pause);
 }
 
-/* Somebody died, perhaps leaving children of his own to us. */
+/*
+ * Somebody died, perhaps leaving children of his own to us. The signal is taken by a call that can
+ * only find it there or not: a read() that fails leaves it, and the loop would spin.
+ */
 static void orphans_on_signal(IoSource *source, uint32_t revents, void *userdata) {
         Orphans *orphans = userdata;
-        struct signalfd_siginfo info;
+        const struct timespec at_once = {};
 
         (void) source;
         (void) revents;
-        if (read(orphans->signal_fd, &info, sizeof(info)) < 0)
-                return;
-        (void) orphans_tend(orphans);
+        if (sigtimedwait(&orphans->died, NULL, &at_once) > 0)
+                (void) orphans_tend(orphans);
 }
 
 Orphans *orphans_free(Orphans *orphans) {
@@ -141,7 +140,6 @@ DEFINE_CLEANUP(Orphans, orphans_free)
 int orphans_new(Reactor *reactor, OrphanIsKnown is_known, OrphanMayLive may_live, void *userdata,
                 Orphans **ret) {
         _cleanup_(orphans_freep) Orphans *orphans = calloc(1, sizeof(Orphans));
-        sigset_t signals;
         int r;
 
         if (!orphans)
@@ -149,10 +147,10 @@ int orphans_new(Reactor *reactor, OrphanIsKnown is_known, OrphanMayLive may_live
         orphans->is_known = is_known;
         orphans->may_live = may_live;
         orphans->userdata = userdata;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
-        orphans->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        sigemptyset(&orphans->died);
+        sigaddset(&orphans->died, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &orphans->died, NULL);
+        orphans->signal_fd = signalfd(-1, &orphans->died, SFD_CLOEXEC | SFD_NONBLOCK);
         if (orphans->signal_fd < 0)
                 return -errno;
         if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)

