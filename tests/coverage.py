@@ -16,10 +16,11 @@ PARSER_LIMIT = 95.0
 
 # Whatever reads bytes that others made up: users, servers, programs, clients, files that survive.
 PARSERS = {
-    "configuration": ["config/config-file", "config/config-table", "config/config-command",
-                      "check/condition", "check/maintenance", "base/pattern", "base/string-util",
-                      "base/time-util", "base/unit-name", "io/address", "probe/metric-selector",
-                      "probe/label-matcher", "config/http-keys"],
+    "configuration": ["config/config-file", "config/config-table", "config/config-value",
+                      "config/config-command", "config/http-keys", "check/condition",
+                      "check/maintenance", "base/pattern", "base/string-util", "base/time-util",
+                      "base/unit-name", "io/address", "probe/metric-selector",
+                      "probe/label-matcher"],
     "HTTP servers": ["io/http-url", "io/http-result", "io/json-pointer", "probe/exposition",
                      "probe/metric-names", "io/certificate"],
     "Redis": ["io/redis-reader", "probe/redis-info"],

@@ -4,181 +4,17 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file-util.h"
-#include "base/rate-limit.h"
-#include "base/time-util.h"
 
 #define CREDENTIAL_SIZE_MAX   (1024 * 1024)
 #define CREDENTIAL_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 #define SHOWN_VALUE_MAX       80
-
-/* Sets *ret_why and evaluates to what a parser then returns. */
-static int why(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static int why(char **ret_why, const char *format, ...) {
-        va_list arguments;
-        int r;
-
-        *ret_why = NULL;
-        va_start(arguments, format);
-        r = string_vprintf(ret_why, format, arguments);
-        va_end(arguments);
-        return r < 0 ? r : -EINVAL;
-}
-
-static int why_range(char **ret_why, const ConfigRange *range, const char *minimum,
-                     const char *maximum) {
-        if (range->maximum == UINT64_MAX)
-                return why(ret_why, "must be at least %s", minimum);
-        if (range->minimum == 0)
-                return why(ret_why, "must be at most %s", maximum);
-        return why(ret_why, "must be from %s to %s", minimum, maximum);
-}
-
-static bool range_holds(const ConfigRange *range, uint64_t number) {
-        return !range || (number >= range->minimum && number <= range->maximum);
-}
-
-/* Digits and what follows them; what does not fit becomes UINT64_MAX, which no range allows. */
-static bool digits_parse(const char *text, uint64_t *ret_number, const char **ret_rest) {
-        char *rest;
-
-        /* strtoull() would also take signs and white space. */
-        if (!isdigit((unsigned char) *text))
-                return false;
-        *ret_number = strtoull(text, &rest, 10);
-        *ret_rest = rest;
-        return true;
-}
-
-int config_parse_string(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        char **target = field;
-        char *copy = strdup(value);
-
-        (void) key;
-        (void) ret_why;
-        if (!copy)
-                return -ENOMEM;
-        string_free_secret(*target);
-        *target = copy;
-        return 0;
-}
-
-int config_parse_path(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        if (*value != '/')
-                return why(ret_why, "not an absolute path; write it from the root: /etc/...");
-        if (strlen(value) >= PATH_MAX)
-                return why(ret_why, "longer than a path may be");
-        return config_parse_string(key, value, field, ret_why);
-}
-
-int config_parse_bool(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        static const char *const words[][2] = { { "0", "1" }, { "no", "yes" },
-                                                { "n", "y" }, { "false", "true" },
-                                                { "f", "t" }, { "off", "on" } };
-
-        (void) key;
-        for (size_t i = 0; i < ELEMENTS(words); i++)
-                for (size_t truth = 0; truth < 2; truth++)
-                        if (strcasecmp(value, words[i][truth]) == 0) {
-                                *(bool *) field = truth;
-                                return 0;
-                        }
-        return why(ret_why, "neither yes nor no; write one of the two");
-}
-
-int config_parse_unsigned(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        static const ConfigRange all = { 0, UINT_MAX };
-        const ConfigRange *range = key->data ? key->data : &all;
-        char minimum[32], maximum[32];
-        const char *rest;
-        uint64_t number;
-
-        if (!digits_parse(value, &number, &rest) || *rest)
-                return why(ret_why, "not a whole number; write for example %" PRIu64,
-                           range->minimum > 3 ? range->minimum : 3);
-        if (range_holds(range, number) && number <= UINT_MAX) {
-                *(unsigned *) field = (unsigned) number;
-                return 0;
-        }
-        snprintf(minimum, sizeof(minimum), "%" PRIu64, range->minimum);
-        snprintf(maximum, sizeof(maximum), "%" PRIu64,
-                 range->maximum < UINT_MAX ? range->maximum : UINT_MAX);
-        return why(ret_why, "must be from %s to %s", minimum, maximum);
-}
-
-int config_parse_span(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        const ConfigRange *range = key->data;
-        char minimum[64], maximum[64];
-        uint64_t usec;
-        int r;
-
-        r = time_span_parse(value, &usec);
-        if (r == -ERANGE)
-                return why(ret_why, "longer than can be counted; write for example 1y");
-        if (r < 0)
-                return why(ret_why, "not a time span; write for example 30s or 5min");
-        if (range_holds(range, usec)) {
-                *(uint64_t *) field = usec;
-                return 0;
-        }
-        return why_range(ret_why, range, time_span_format(minimum, sizeof(minimum), range->minimum),
-                         time_span_format(maximum, sizeof(maximum), range->maximum));
-}
-
-int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        StringList *list = field;
-
-        (void) key;
-        (void) ret_why;
-        if (*value)
-                return string_list_add_words(list, value);
-        *list = string_list_free(*list);
-        return 0;
-}
-
-int config_parse_lines(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        StringList *list = field;
-
-        if (*value)
-                return string_list_add(list, value);
-        return config_parse_words(key, value, field, ret_why);
-}
-
-int config_parse_rate_limit(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        (void) key;
-        if (rate_limit_parse(value, field) == 0)
-                return 0;
-        return why(ret_why, "not a number (at most %d) in a time; write for example 3/1h",
-                   RATE_LIMIT_MAX);
-}
-
-int config_parse_word_of(const ConfigKey *key, const char *value, void *field, char **ret_why) {
-        const char *const *words = key->data;
-        _cleanup_(text_buffer_done) TextBuffer known = {};
-        const char *nearest;
-
-        for (size_t i = 0; words[i]; i++) {
-                if (string_equal(words[i], value)) {
-                        *(int *) field = (int) i;
-                        return 0;
-                }
-                text_buffer_printf(&known, "%s%s", i > 0 ? " " : "", words[i]);
-        }
-        nearest = string_nearest(value, words);
-        return why(ret_why, "not one of: %s%s%s%s", known.text ? known.text : "",
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
-}
 
 static void cleanup_free_secret(char **text) {
         *text = string_free_secret(*text);
@@ -279,11 +115,12 @@ static void report_value(const ConfigEntry *entry, const ConfigKey *key, const c
 }
 
 static int credential_absent(const char *name, char **ret_why) {
-        return why(ret_why,
-                   "the credential \"%s\" is not there; add LoadCredential=%s:/path to [Service] "
-                   "of "
-                   "the unit (systemctl edit healthd)",
-                   name, name);
+        return config_why(ret_why,
+                          "the credential \"%s\" is not there; add LoadCredential=%s:/path to "
+                          "[Service] "
+                          "of "
+                          "the unit (systemctl edit healthd)",
+                          name, name);
 }
 
 /*
@@ -297,22 +134,22 @@ static int content_load(const char *path, const char *what, char **ret_value, ch
 
         if (stat(path, &status) < 0)
                 return errno == ENOENT ? -ENOENT
-                                       : why(ret_why, "%s cannot be read: %s", what,
-                                             strerrordesc_np(errno));
+                                       : config_why(ret_why, "%s cannot be read: %s", what,
+                                                    strerrordesc_np(errno));
         if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
-                return why(ret_why, "%s is not a regular file", what);
+                return config_why(ret_why, "%s is not a regular file", what);
         content = malloc(CREDENTIAL_SIZE_MAX + 2);
         if (!content)
                 return -ENOMEM;
         length = file_read_small(path, content, CREDENTIAL_SIZE_MAX + 2);
         if (length < 0)
-                return why(ret_why, "%s cannot be read: %s", what, strerrordesc_np(-length));
+                return config_why(ret_why, "%s cannot be read: %s", what, strerrordesc_np(-length));
         if (length > CREDENTIAL_SIZE_MAX)
-                r = why(ret_why, "%s is larger than 1 MiB", what);
+                r = config_why(ret_why, "%s is larger than 1 MiB", what);
         else if (memchr(content, '\0', (size_t) length))
-                r = why(ret_why, "%s contains a NUL byte; it must be text", what);
+                r = config_why(ret_why, "%s contains a NUL byte; it must be text", what);
         else if (length == 0 || string_equal(content, "\n"))
-                r = why(ret_why, "%s is empty", what);
+                r = config_why(ret_why, "%s is empty", what);
         else {
                 *ret_value = strndup(content, (size_t) length - (content[length - 1] == '\n'));
                 r = *ret_value ? 0 : -ENOMEM;
@@ -350,8 +187,9 @@ static int credential_read(ConfigContext *context, const char *name, char **ret_
 
         if (!*name || name[strspn(name, CREDENTIAL_CHARACTERS)] || string_equal(name, ".") ||
             string_equal(name, ".."))
-                return why(ret_why, "not a credential's name; after \"credential:\" stand letters, "
-                                    "digits, \"_\", \"-\" and \".\" only");
+                return config_why(ret_why,
+                                  "not a credential's name; after \"credential:\" stand letters, "
+                                  "digits, \"_\", \"-\" and \".\" only");
         if (credentials_are_visible(context)) {
                 r = credential_load(context->credentials_directory, name, ret_value, ret_why);
                 return r < 0 ? r : string_list_add(&context->secrets, *ret_value);
@@ -391,10 +229,10 @@ static int entry_read_file(const ConfigEntry *entry, ConfigContext *context, cha
         int r;
 
         if (*entry->value != '/')
-                return why(ret_why, "write the absolute path of a file, or credential:NAME");
+                return config_why(ret_why, "write the absolute path of a file, or credential:NAME");
         r = content_load(entry->value, "the file", ret_held, ret_why);
         if (r == -ENOENT)
-                return why(ret_why, "there is no such file");
+                return config_why(ret_why, "there is no such file");
         return r < 0 ? r : string_list_add(&context->secrets, *ret_held);
 }
 
@@ -407,7 +245,7 @@ static int entry_resolve(const ConfigEntry *entry, const ConfigKey *key, ConfigC
         if (refers && key->flags & CONFIG_CREDENTIAL)
                 return entry_read_credential(entry, value, context, ret_held, ret_why);
         if (refers)
-                return why(ret_why, "this key takes no credential; write the value itself");
+                return config_why(ret_why, "this key takes no credential; write the value itself");
         if (key->flags & CONFIG_FILE)
                 return entry_read_file(entry, context, ret_held, ret_why);
         if (!(key->flags & CONFIG_SECRET) || key->flags & CONFIG_PARTLY)

@@ -16,6 +16,7 @@
  */
 
 #include "config/config-file.h"
+#include "config/config-value.h"
 
 /* "credential:NAME" stands for the contents of a file systemd put there. */
 #define CREDENTIAL_PREFIX      "credential:"
@@ -31,46 +32,6 @@ typedef enum ConfigFlags {
         CONFIG_FILE = 1
                       << 5, /* the value is a file's path, or a credential: what is in it counts */
 } ConfigFlags;
-
-typedef struct ConfigKey ConfigKey;
-
-/*
- * Reads value into *field. A list parser (config_parse_words, config_parse_lines, or any of a key
- * with CONFIG_LIST) is called with "" to empty the list; the others never see "". On -EINVAL the
- * field is as before and it may set *ret_why (owned by the caller afterwards): what is wrong and
- * what to write instead, without repeating the value. Returns 0, -EINVAL or -ENOMEM.
- */
-typedef int (*ConfigParser)(const ConfigKey *key, const char *value, void *field, char **ret_why);
-
-struct ConfigKey {
-        const char *name;
-        ConfigParser parse;
-        size_t offset;
-        const void *data; /* for the parser: a table of words, a range */
-        unsigned flags;
-};
-
-/* field: char *; owned. */
-int config_parse_string(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: char *; an absolute path. */
-int config_parse_path(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: bool; 1/yes/y/true/t/on and their opposites. */
-int config_parse_bool(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: unsigned; data: NULL or const ConfigRange *. */
-typedef struct ConfigRange {
-        uint64_t minimum, maximum;
-} ConfigRange;
-int config_parse_unsigned(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: uint64_t, microseconds; data: NULL or const ConfigRange * in microseconds. */
-int config_parse_span(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: StringList; words appended, split at white space: there is no quoting. */
-int config_parse_words(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: StringList; the whole value appended as one item. */
-int config_parse_lines(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: RateLimit; "3/1h". */
-int config_parse_rate_limit(const ConfigKey *key, const char *value, void *field, char **ret_why);
-/* field: an enum of int size; data: NULL-terminated const char *const[], the index is the value. */
-int config_parse_word_of(const ConfigKey *key, const char *value, void *field, char **ret_why);
 
 /* A section, the keys it knows and the struct they go into. */
 typedef struct ConfigSection {
