@@ -4,51 +4,21 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
+#include "io/resolver-threads.h"
 
-#define THREADS_MAX    16
-#define STACK_SIZE     ((size_t) 256 * 1024)
-#define IDLE_SEC       10
 #define NAMES_MAX      4096
 #define BUCKETS        1024
 #define FRESH_USEC     (5 * USEC_PER_SEC)
 #define PATIENCE_USEC  (1 * USEC_PER_SEC)
 #define LAST_GOOD_USEC (10 * USEC_PER_MIN)
 
-typedef struct Name Name;
-
-/* One look-up: made on the loop, filled in by a thread, read on the loop. */
-typedef struct Job {
-        struct Job *next;
-        Name *name; /* for the loop only */
-        bool temporary;
-        int family;
-        ResolverAnswer answer;
-        char host[];
-} Job;
-
-/*
- * What the loop and the threads share. The loop does not wait for a thread that hangs in
- * getaddrinfo(), so whoever lets go last frees it.
- */
-typedef struct Shared {
-        pthread_mutex_t mutex;
-        pthread_cond_t work;
-        unsigned references;
-        unsigned n_threads, n_idle;
-        bool closed;
-        int event_fd;
-        Job *queue, **queue_end;
-        Job *finished;
-} Shared;
+typedef struct ResolverName Name;
 
 struct ResolverQuery {
         ResolverQuery *next, **link; /* in its name's waiting list or in the ready list */
@@ -58,7 +28,7 @@ struct ResolverQuery {
         ResolverAnswer answer;
 };
 
-struct Name {
+struct ResolverName {
         Name *next; /* in its bucket */
         Resolver *resolver;
         ResolverQuery *waiting;
@@ -73,176 +43,13 @@ struct Name {
 };
 
 struct Resolver {
-        Shared *shared;
+        ResolverThreads *threads;
         Scheduler *scheduler;
         IoSource io;
         ResolverQuery *ready;
         Name *buckets[BUCKETS];
         size_t n_names;
 };
-
-static Job *jobs_free(Job *job) {
-        while (job) {
-                Job *next = job->next;
-                free(job);
-                job = next;
-        }
-        return NULL;
-}
-
-/* Called with the mutex held; gives it back. */
-static void shared_release(Shared *shared) {
-        bool last = --shared->references == 0;
-
-        pthread_mutex_unlock(&shared->mutex);
-        if (!last)
-                return;
-        jobs_free(shared->queue);
-        jobs_free(shared->finished);
-        fd_close(shared->event_fd);
-        pthread_cond_destroy(&shared->work);
-        pthread_mutex_destroy(&shared->mutex);
-        free(shared);
-}
-
-static void job_run(Job *job) {
-        const struct addrinfo hints = { .ai_family = job->family, .ai_socktype = SOCK_STREAM };
-        struct addrinfo *list = NULL;
-        ResolverAnswer *answer = &job->answer;
-        int r;
-
-        r = getaddrinfo(job->host, NULL, &hints, &list);
-        job->temporary = r == EAI_AGAIN || r == EAI_FAIL || r == EAI_SYSTEM || r == EAI_MEMORY;
-        if (r != 0) {
-                answer->error = r == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(r);
-                return;
-        }
-        for (struct addrinfo *i = list; i && answer->n_addresses < RESOLVER_ADDRESSES_MAX;
-             i = i->ai_next) {
-                ResolvedAddress *address = &answer->addresses[answer->n_addresses];
-                if (i->ai_addrlen > sizeof(address->in6))
-                        continue;
-                memcpy(&address->sa, i->ai_addr, i->ai_addrlen);
-                address->length = i->ai_addrlen;
-                answer->n_addresses++;
-        }
-        freeaddrinfo(list);
-        if (answer->n_addresses == 0)
-                answer->error = gai_strerror(EAI_NONAME);
-}
-
-/* Waits for work with the mutex held. NULL: there is none for long, or nobody wants it. */
-static Job *shared_take_job(Shared *shared) {
-        struct timespec until;
-        Job *job;
-        int r = 0;
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += IDLE_SEC;
-        shared->n_idle++;
-        while (!shared->closed && !shared->queue && r == 0)
-                r = pthread_cond_timedwait(&shared->work, &shared->mutex, &until);
-        shared->n_idle--;
-        if (shared->closed || !shared->queue)
-                return NULL;
-        job = shared->queue;
-        shared->queue = job->next;
-        if (!shared->queue)
-                shared->queue_end = &shared->queue;
-        return job;
-}
-
-static void shared_wake_loop(const Shared *shared) {
-        /* It cannot fail: a counter that is full would have woken the loop long ago. */
-        (void) eventfd_write(shared->event_fd, 1);
-}
-
-static void *thread_run(void *userdata) {
-        Shared *shared = userdata;
-        Job *job;
-
-        (void) pthread_setname_np(pthread_self(), "resolver");
-        pthread_mutex_lock(&shared->mutex);
-        while ((job = shared_take_job(shared))) {
-                pthread_mutex_unlock(&shared->mutex);
-                job_run(job);
-                pthread_mutex_lock(&shared->mutex);
-                job->next = shared->finished;
-                shared->finished = job;
-                shared_wake_loop(shared);
-        }
-        shared->n_threads--;
-        shared_release(shared);
-        return NULL;
-}
-
-static int shared_start_thread(Shared *shared) {
-        pthread_attr_t attributes;
-        pthread_t thread;
-        sigset_t all;
-        int r;
-
-        r = pthread_attr_init(&attributes);
-        if (r != 0)
-                return -r;
-        sigfillset(&all);
-        (void) pthread_attr_setsigmask_np(&attributes, &all);
-        (void) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        (void) pthread_attr_setstacksize(&attributes, STACK_SIZE);
-        r = pthread_create(&thread, &attributes, thread_run, shared);
-        pthread_attr_destroy(&attributes);
-        if (r != 0)
-                return -r;
-        shared->references++;
-        shared->n_threads++;
-        return 0;
-}
-
-static int shared_add_job(Shared *shared, Job *job) {
-        size_t n_queued = 1;
-        int r = 0;
-
-        pthread_mutex_lock(&shared->mutex);
-        for (Job *i = shared->queue; i && n_queued <= THREADS_MAX; i = i->next)
-                n_queued++;
-        if (n_queued > shared->n_idle && shared->n_threads < THREADS_MAX) {
-                r = shared_start_thread(shared);
-                /* The threads there are will get to it. */
-                if (r < 0 && shared->n_threads > 0)
-                        r = 0;
-        }
-        if (r == 0) {
-                *shared->queue_end = job;
-                shared->queue_end = &job->next;
-                pthread_cond_signal(&shared->work);
-        }
-        pthread_mutex_unlock(&shared->mutex);
-        return r;
-}
-
-static int shared_new(Shared **ret) {
-        pthread_condattr_t attributes;
-        Shared *shared = calloc(1, sizeof(Shared));
-        int r;
-
-        if (!shared)
-                return -ENOMEM;
-        shared->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (shared->event_fd < 0) {
-                r = -errno;
-                free(shared);
-                return r;
-        }
-        shared->references = 1;
-        shared->queue_end = &shared->queue;
-        pthread_mutex_init(&shared->mutex, NULL);
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&shared->work, &attributes);
-        pthread_condattr_destroy(&attributes);
-        *ret = shared;
-        return 0;
-}
 
 static void query_link(ResolverQuery *query, ResolverQuery **list) {
         query->next = *list;
@@ -263,7 +70,7 @@ static void query_set_ready(ResolverQuery *query, Resolver *resolver,
         query->answer = *answer;
         query->name = NULL;
         query_link(query, &resolver->ready);
-        shared_wake_loop(resolver->shared);
+        resolver_threads_wake_loop(resolver->threads);
 }
 
 static void name_answer(Name *name, const ResolverAnswer *answer) {
@@ -288,7 +95,7 @@ static void name_on_patience(Timer *timer, void *userdata) {
                 name_answer(name, &name->good);
 }
 
-static void name_on_answer(Name *name, const Job *job) {
+static void name_on_answer(Name *name, const ResolverJob *job) {
         name->looking_up = false;
         timer_disarm(&name->patience);
         if (!job->answer.error) {
@@ -304,19 +111,17 @@ static void name_on_answer(Name *name, const Job *job) {
 
 static void resolver_on_wake(IoSource *source, uint32_t revents, void *userdata) {
         Resolver *resolver = userdata;
-        Shared *shared = resolver->shared;
+        ResolverThreads *threads = resolver->threads;
         ResolverQuery *batch, *query;
         eventfd_t count;
-        Job *finished;
+        ResolverJob *finished;
 
         (void) revents;
         (void) eventfd_read(source->fd, &count);
-        pthread_mutex_lock(&shared->mutex);
-        finished = TAKE_PTR(shared->finished);
-        pthread_mutex_unlock(&shared->mutex);
-        for (Job *job = finished; job; job = job->next)
+        finished = resolver_threads_take_finished(threads);
+        for (ResolverJob *job = finished; job; job = job->next)
                 name_on_answer(job->name, job);
-        jobs_free(finished);
+        resolver_jobs_free(finished);
 
         /* Only what is ready now: a handler that asks again is answered in the next round. */
         batch = TAKE_PTR(resolver->ready);
@@ -385,12 +190,12 @@ static int resolver_get_name(Resolver *resolver, const char *host, int family, b
 
 static int name_look_up(Name *name) {
         size_t size = strlen(name->host) + 1;
-        Job *job;
+        ResolverJob *job;
         int r;
 
         if (name->looking_up)
                 return 0;
-        job = calloc(1, sizeof(Job) + size);
+        job = calloc(1, sizeof(ResolverJob) + size);
         if (!job)
                 return -ENOMEM;
         job->name = name;
@@ -403,7 +208,7 @@ static int name_look_up(Name *name) {
                         return r;
                 }
         }
-        r = shared_add_job(name->resolver->shared, job);
+        r = resolver_threads_add(name->resolver->threads, job);
         if (r < 0) {
                 timer_disarm(&name->patience);
                 free(job);
@@ -488,12 +293,7 @@ Resolver *resolver_free(Resolver *resolver) {
         while (resolver->ready)
                 resolver_query_cancel(resolver->ready);
         names_free(resolver);
-        if (resolver->shared) {
-                pthread_mutex_lock(&resolver->shared->mutex);
-                resolver->shared->closed = true;
-                pthread_cond_broadcast(&resolver->shared->work);
-                shared_release(resolver->shared);
-        }
+        resolver_threads_free(resolver->threads);
         free(resolver);
         return NULL;
 }
@@ -506,11 +306,11 @@ int resolver_new(Reactor *reactor, Scheduler *scheduler, Resolver **ret) {
         if (!resolver)
                 return -ENOMEM;
         resolver->scheduler = scheduler;
-        r = shared_new(&resolver->shared);
+        r = resolver_threads_new(&resolver->threads);
         if (r < 0)
                 return r;
-        assert(resolver->shared);
-        r = io_source_add(&resolver->io, reactor, resolver->shared->event_fd, EPOLLIN,
+        assert(resolver->threads);
+        r = io_source_add(&resolver->io, reactor, resolver_threads_fd(resolver->threads), EPOLLIN,
                           resolver_on_wake, resolver);
         if (r < 0)
                 return r;
