@@ -12,21 +12,12 @@
 #define REDIS_ANSWER_MAX   (1024 * 1024)
 #define REDIS_ELEMENTS_MAX 65536
 
-/* Embedded in its owner, where it stays: hiredis is given its address. */
-typedef struct RedisReader {
-        redisReader *hiredis;
-        redisReplyObjectFunctions functions; /* hiredis's own, but for arrays */
-        const redisReplyObjectFunctions *hiredis_functions;
-        size_t received;
-} RedisReader;
+typedef struct RedisReader RedisReader;
 
-/* Returns 0 or -ENOMEM, and then there is nothing to be done with it. */
-int redis_reader_init(RedisReader *reader);
-/* Accepts a zeroed one, and leaves one. */
-void redis_reader_done(RedisReader *reader);
-
-/* The next conversation begins: what it may be answered is counted anew. */
-void redis_reader_restart(RedisReader *reader);
+/* For one conversation. Returns 0 or -ENOMEM. */
+int redis_reader_new(RedisReader **ret);
+/* Accepts NULL, returns NULL. */
+RedisReader *redis_reader_free(RedisReader *reader);
 
 /* Returns 0, -EMSGSIZE if that is more than REDIS_ANSWER_MAX together, or -ENOMEM. */
 int redis_reader_feed(RedisReader *reader, const char *data, size_t size);

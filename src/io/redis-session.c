@@ -27,7 +27,7 @@ struct RedisSession {
         /* The conversation under way, or the kept connection. */
         Runtime *runtime;
         Stream *stream;
-        RedisReader reader;
+        RedisReader *reader; /* from the first byte of the answers to the last */
         bool running, connected;
         bool reused;   /* over a kept connection */
         bool answered; /* the server said something in this conversation */
@@ -61,7 +61,7 @@ static void reply_freep(redisReply **reply) {
 
 static void session_close(RedisSession *session) {
         session->stream = stream_close(session->stream);
-        redis_reader_done(&session->reader);
+        session->reader = redis_reader_free(session->reader);
         session->connected = false;
 }
 
@@ -73,7 +73,7 @@ static bool session_can_keep(RedisSession *session, RedisOutcome outcome) {
         char more;
 
         return session->settings.persistent && outcome == REDIS_ANSWERED &&
-               redis_reader_is_empty(&session->reader) &&
+               redis_reader_is_empty(session->reader) &&
                (!session->settings.target.tls ||
                 stream_read(session->stream, &more, sizeof(more)) == -EAGAIN);
 }
@@ -91,6 +91,7 @@ static void session_end(RedisSession *session, RedisOutcome outcome) {
 
         if (!session_can_keep(session, outcome))
                 session_close(session);
+        session->reader = redis_reader_free(session->reader);
         session->running = false;
         session->handlers->on_done(session, &result, session->userdata);
 }
@@ -173,12 +174,12 @@ static bool session_take_replies(RedisSession *session) {
         while (session->command < session->n_commands) {
                 _cleanup_(reply_freep) redisReply *reply = NULL;
 
-                r = redis_reader_next(&session->reader, &reply);
+                r = redis_reader_next(session->reader, &reply);
                 if (r < 0)
                         (void) redis_session_refuse(session,
                                                     "%s does not speak Redis's protocol: %s",
                                                     redis_session_place(session),
-                                                    redis_reader_error(&session->reader));
+                                                    redis_reader_error(session->reader));
                 if (r == 0)
                         return true;
                 session->answered = true;
@@ -204,7 +205,9 @@ static void session_read(RedisSession *session) {
                         session_on_end(session, (int) n);
                         return;
                 }
-                r = redis_reader_feed(&session->reader, buffer, (size_t) n);
+                r = session->reader ? 0 : redis_reader_new(&session->reader);
+                if (r >= 0)
+                        r = redis_reader_feed(session->reader, buffer, (size_t) n);
                 if (r == -EMSGSIZE) {
                         (void) redis_session_refuse(session, "%s answered %s with more than 1 MiB",
                                                     redis_session_place(session),
@@ -270,9 +273,6 @@ static int session_open(RedisSession *session) {
         session->reused = false;
         session->command = 0;
         session->sent = 0;
-        r = redis_reader_init(&session->reader);
-        if (r < 0)
-                return r;
         r = stream_open(session->runtime, &session->settings.target, session_on_event, session,
                         &session->stream);
         if (r < 0)
@@ -299,7 +299,6 @@ int redis_session_start(RedisSession *session, Runtime *runtime) {
         session->reused = true;
         session->command = session->n_login;
         session->sent = session->login_length;
-        redis_reader_restart(&session->reader);
         session_begin(session, 0);
         return 0;
 }

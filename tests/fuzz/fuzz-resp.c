@@ -56,21 +56,21 @@ static bool reader_drain(RedisReader *reader, uint64_t *hash) {
 /* The replies as one number. */
 static uint64_t read_all(const char *data, size_t size, size_t chunk) {
         uint64_t hash = HASH_START;
-        RedisReader reader;
+        RedisReader *reader;
         int r;
 
-        if (redis_reader_init(&reader) < 0)
+        if (redis_reader_new(&reader) < 0)
                 abort();
         for (size_t done = 0, n; done < size; done += n) {
                 n = size - done < chunk ? size - done : chunk;
-                r = redis_reader_feed(&reader, data + done, n);
+                r = redis_reader_feed(reader, data + done, n);
                 if (r == -ENOMEM || (r == -EMSGSIZE && done + n <= REDIS_ANSWER_MAX))
                         abort();
-                if (r < 0 || !reader_drain(&reader, &hash))
+                if (r < 0 || !reader_drain(reader, &hash))
                         break;
         }
-        (void) redis_reader_is_empty(&reader);
-        redis_reader_done(&reader);
+        (void) redis_reader_is_empty(reader);
+        redis_reader_free(reader);
         return hash;
 }
 
