@@ -17,8 +17,6 @@
 #include "publish/routes.h"
 #include "report/health-ietf.h"
 
-#define JSON_MEDIA_TYPE    "application/json"
-#define OTHER_ENDPOINT     "other" /* whatever a client makes up is one endpoint to the counters */
 #define CACHE_SLOTS        64
 #define ETAG_SIZE          64
 #define CACHE_CONTROL_SIZE 48
@@ -46,82 +44,13 @@ typedef struct CacheSlot {
 struct Endpoints {
         const HealthView *view;
         bool closing;
-        struct MHD_Response *refusals[_REFUSAL_MAX];
+        Refusals refusals;
         struct MHD_Response *no_such_path;
         Page *page;
         CacheSlot cache[CACHE_SLOTS];
         CacheSlot uncached; /* the last answer that serves one request only */
         ControlHandler on_control;
         void *control_userdata;
-};
-
-typedef struct RefusalText {
-        unsigned status;
-        const char *text;
-} RefusalText;
-
-static const RefusalText refusal_texts[_REFUSAL_MAX] = {
-        [REFUSAL_BODY_TOO_LARGE] = { MHD_HTTP_CONTENT_TOO_LARGE,
-                                     "{\"detail\":\"the request body is too large; "
-                                     "at most 64 KiB are read\"}" },
-        [REFUSAL_URI_TOO_LONG] = { MHD_HTTP_URI_TOO_LONG, "{\"detail\":\"the address is too long: "
-                                                          "at most 1 KiB is read\"}" },
-        [REFUSAL_HEADERS_TOO_LARGE] = { MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
-                                        "{\"detail\":\"the request headers are too large: "
-                                        "at most 8 KiB are read\"}" },
-        [REFUSAL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
-                             "{\"detail\":\"only GET and HEAD are answered here\"}" },
-        [REFUSAL_CONTROL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
-                                     "{\"detail\":\"only POST is answered here\"}" },
-        [REFUSAL_CONTROL_PEER] = { MHD_HTTP_FORBIDDEN,
-                                   "{\"detail\":\"only root, healthd's own user and members of "
-                                   "the group " CONTROL_GROUP " may ask for this, and only over "
-                                   "the unix socket\"}" },
-        [REFUSAL_NO_SUCH_CONTROL] = { MHD_HTTP_NOT_FOUND,
-                                      "{\"detail\":\"below " CONTROL_PREFIX " there are silence, "
-                                      "unsilence, reset-breaker, run, reload and beat, by "
-                                      "POST\"}" },
-        [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
-                              "{\"detail\":\"exclude= takes one word: silenced\"}" },
-        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST, "{\"detail\":\"recent= takes one word: yes\"}" },
-        [REFUSAL_ALWAYS] = { MHD_HTTP_BAD_REQUEST,
-                             "{\"detail\":\"always= takes one number: 200\"}" },
-        [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
-                              "{\"detail\":\"this is for local readers; Details= in "
-                              "healthd.conf says for whom\"}" },
-        [REFUSAL_NO_SUCH_CHECK] = { MHD_HTTP_NOT_FOUND,
-                                    "{\"detail\":\"there is no check of this name; "
-                                    "/health lists them all\"}" },
-        [REFUSAL_NO_SUCH_GROUP] = { MHD_HTTP_NOT_FOUND,
-                                    "{\"detail\":\"no check is in a group of this name; "
-                                    "Groups= in a check file names them\"}" },
-        [REFUSAL_IN_THE_CLEAR] = { MHD_HTTP_FORBIDDEN,
-                                   "{\"detail\":\"this port speaks TLS now; connect anew\"}" },
-        [REFUSAL_NO_CERTIFICATE] = { MHD_HTTP_FORBIDDEN,
-                                     "{\"detail\":\"a client certificate is asked for here\"}" },
-        [REFUSAL_CERTIFICATE_EXPIRED] = { MHD_HTTP_FORBIDDEN,
-                                          "{\"detail\":\"the client certificate has expired or "
-                                          "is not valid yet\"}" },
-        [REFUSAL_CERTIFICATE_UNTRUSTED] = { MHD_HTTP_FORBIDDEN,
-                                            "{\"detail\":\"the client certificate is not one of "
-                                            "those that are trusted here\"}" },
-        [REFUSAL_NO_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
-                               "{\"detail\":\"a token is asked for here: Authorization: "
-                               "Bearer TOKEN\"}" },
-        [REFUSAL_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
-                            "{\"detail\":\"the token is not one that is known here\"}" },
-};
-
-/* What some answers need besides. */
-static const struct {
-        Refusal refusal;
-        const char *name, *value;
-} refusal_headers[] = {
-        { REFUSAL_METHOD, MHD_HTTP_HEADER_ALLOW, "GET, HEAD" },
-        { REFUSAL_CONTROL_METHOD, MHD_HTTP_HEADER_ALLOW, "POST" },
-        { REFUSAL_NO_TOKEN, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"healthd\"" },
-        { REFUSAL_TOKEN, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-          "Bearer realm=\"healthd\", error=\"invalid_token\"" },
 };
 
 static void cache_slot_done(CacheSlot *slot) {
@@ -136,8 +65,7 @@ Endpoints *endpoints_free(Endpoints *endpoints) {
         for (size_t i = 0; i < ELEMENTS(endpoints->cache); i++)
                 cache_slot_done(&endpoints->cache[i]);
         cache_slot_done(&endpoints->uncached);
-        for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
-                response_free(endpoints->refusals[i]);
+        refusals_done(&endpoints->refusals);
         response_free(endpoints->no_such_path);
         page_free(endpoints->page);
         free(endpoints);
@@ -182,20 +110,9 @@ int endpoints_new(const HealthView *view, Endpoints **ret) {
         if (!endpoints)
                 return -ENOMEM;
         endpoints->view = view;
-        for (size_t i = 0; i < _REFUSAL_MAX; i++) {
-                const char *text = refusal_texts[i].text;
-
-                endpoints->refusals[i] = response_new(text, strlen(text), MHD_RESPMEM_PERSISTENT,
-                                                      JSON_MEDIA_TYPE, "no-cache");
-                if (!endpoints->refusals[i])
-                        return -ENOMEM;
-        }
-        for (size_t i = 0; i < ELEMENTS(refusal_headers); i++) {
-                r = response_add_header(endpoints->refusals[refusal_headers[i].refusal],
-                                        refusal_headers[i].name, refusal_headers[i].value);
-                if (r < 0)
-                        return r;
-        }
+        r = refusals_init(&endpoints->refusals);
+        if (r < 0)
+                return r;
         r = no_such_path_new(&endpoints->no_such_path);
         if (r < 0)
                 return r;
@@ -210,8 +127,7 @@ void endpoints_set_closing(Endpoints *endpoints) {
         endpoints->closing = true;
         for (size_t i = 0; i < ELEMENTS(endpoints->cache); i++)
                 response_set_closing(endpoints->cache[i].answer.response);
-        for (size_t i = 0; i < ELEMENTS(endpoints->refusals); i++)
-                response_set_closing(endpoints->refusals[i]);
+        refusals_set_closing(&endpoints->refusals);
         response_set_closing(endpoints->no_such_path);
         page_set_closing(endpoints->page);
 }
@@ -500,6 +416,5 @@ Answer endpoints_control(Endpoints *endpoints, const ControlCall *call) {
 }
 
 Answer endpoints_refuse(const Endpoints *endpoints, Refusal refusal) {
-        return (Answer){ refusal_texts[refusal].status, endpoints->refusals[refusal],
-                         OTHER_ENDPOINT };
+        return refusals_answer(&endpoints->refusals, refusal);
 }

@@ -9,41 +9,10 @@
 #include <microhttpd.h>
 
 #include "publish/control.h"
+#include "publish/refusals.h"
 #include "report/health-json.h"
 
 typedef struct Endpoints Endpoints;
-
-/* Requests that are refused whatever they ask for. */
-typedef enum Refusal {
-        REFUSAL_BODY_TOO_LARGE,
-        REFUSAL_URI_TOO_LONG,
-        REFUSAL_HEADERS_TOO_LARGE,
-        REFUSAL_METHOD,
-        REFUSAL_CONTROL_METHOD,
-        REFUSAL_CONTROL_PEER,
-        REFUSAL_NO_SUCH_CONTROL,
-        REFUSAL_EXCLUDE,
-        REFUSAL_RECENT,
-        REFUSAL_ALWAYS,
-        REFUSAL_DETAILS,
-        REFUSAL_NO_SUCH_CHECK,
-        REFUSAL_NO_SUCH_GROUP,
-        REFUSAL_IN_THE_CLEAR,
-        REFUSAL_NO_CERTIFICATE,
-        REFUSAL_CERTIFICATE_EXPIRED,
-        REFUSAL_CERTIFICATE_UNTRUSTED,
-        REFUSAL_NO_TOKEN,
-        REFUSAL_TOKEN,
-        _REFUSAL_MAX,
-} Refusal;
-
-/* An answer is borrowed from the endpoints until the next call; MHD_queue_response() keeps it. */
-typedef struct Answer {
-        unsigned status;
-        struct MHD_Response *response; /* NULL: out of memory */
-        const char *endpoint;          /* the route's path, for the counters */
-        bool in_pieces;                /* it is long, and made while it is sent */
-} Answer;
 
 int endpoints_new(const HealthView *view, Endpoints **ret);
 Endpoints *endpoints_free(Endpoints *endpoints);
