@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
+#include "probe/postgresql-answer.h"
 #include "probe/postgresql-login.h"
 
 /* How long an address may be silent while there is another one to try. */
@@ -75,52 +76,7 @@ static const ConfigKey postgresql_keys[] = {
         {},
 };
 
-/* What to do about the messages people meet most. */
-static const struct {
-        const char *message, *hint;
-} hints[] = {
-        { "password authentication failed", "check the user and Password=" },
-        { "no password supplied", "set Password=" },
-        { "no pg_hba.conf entry", "allow this user and database in the server's pg_hba.conf" },
-        { "Peer authentication failed",
-          "on a unix socket the system user counts; set User=, or map it in pg_ident.conf" },
-        { "unsupported startup parameter",
-          "for PgBouncer, add options to its ignore_startup_parameters" },
-        { "certificate verify failed", "name the CA by sslrootcert= in ConnectionString=" },
-        { "statement timeout", "Query= needs more than 90 % of Timeout=" },
-        { "too many clients", "raise max_connections, or find out who holds them" },
-        { "remaining connection slots", "raise max_connections, or find out who holds them" },
-};
-
 DEFINE_CLEANUP(PGresult, PQclear)
-
-/* Several lines to one, without repetitions: libpq says the same for TLS and without it. */
-static char *message_flatten(const char *message) {
-        _cleanup_free_ char *copy = strdup(message ? message : "");
-        _cleanup_(text_buffer_done) TextBuffer out = {};
-        const char *previous = "", *separator = "";
-        char *rest, *line, *text;
-
-        if (!copy)
-                return NULL;
-        for (line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-                bool continued = *line == '\t';
-                char *gap;
-
-                line = string_strip(line);
-                if (!*line || string_equal(line, previous))
-                        continue;
-                previous = line;
-                text_buffer_add_string(&out, continued ? ". " : separator);
-                separator = "; ";
-                while ((gap = strstr(line, ":  "))) {
-                        text_buffer_add(&out, line, (size_t) (gap - line) + 2);
-                        line = gap + 3;
-                }
-                text_buffer_add_string(&out, line);
-        }
-        return text_buffer_finish(&out, &text, NULL) < 0 ? NULL : text;
-}
 
 static void probe_drop(PostgresqlProbe *probe) {
         io_source_remove(&probe->source);
@@ -145,12 +101,9 @@ static void probe_report(PostgresqlProbe *probe) {
 
 /* Fails with libpq's message; what: "" or what was tried. */
 static void probe_fail(PostgresqlProbe *probe, const char *what, const char *message) {
-        _cleanup_free_ char *text = message_flatten(message);
-        const char *hint = NULL;
+        _cleanup_free_ char *text = postgresql_message_flatten(message);
+        const char *hint = text ? postgresql_message_hint(text) : NULL;
 
-        for (size_t i = 0; text && !hint && i < ELEMENTS(hints); i++)
-                if (strstr(text, hints[i].message))
-                        hint = hints[i].hint;
         if (!text || strstr(text, "could not create socket"))
                 /* Out of memory or descriptors: that says nothing about the server. */
                 sample_fail_internal(&probe->sample, "%s", text ? text : "out of memory");
@@ -178,7 +131,7 @@ static void probe_fail_connect(PostgresqlProbe *probe) {
 static void probe_note_tried(PostgresqlProbe *probe) {
         const char *message = PQerrorMessage(probe->conn), *end = strrchr(message, '\n');
         _cleanup_free_ char *lines = strndup(message, end ? (size_t) (end - message) : 0);
-        _cleanup_free_ char *text = message_flatten(lines);
+        _cleanup_free_ char *text = postgresql_message_flatten(lines);
 
         if (!string_is_empty(text))
                 text_buffer_printf(&probe->tried, "%s; ", text);
@@ -321,48 +274,11 @@ static void probe_poll_connection(PostgresqlProbe *probe) {
         }
 }
 
-static bool column_is_number(Oid type) {
-        /* int8, int2, int4, oid, float4, float8, numeric: fixed for ever in pg_type. */
-        static const Oid numbers[] = { 20, 21, 23, 26, 700, 701, 1700 };
-
-        for (size_t i = 0; i < ELEMENTS(numbers); i++)
-                if (type == numbers[i])
-                        return true;
-        return false;
-}
-
-static void sample_add_column(Sample *sample, const char *name, const PGresult *result,
-                              int column) {
-        const char *value = PQgetvalue(result, 0, column);
-        Oid type = PQftype(result, column);
-        const Oid type_boolean = 16;
-        double number = 0;
-
-        /*
-         * NULL is no value, so the detail is left out: a condition on it then is an error, not a
-         * pass. And what healthd measures itself is not replaced by a column of the same name.
-         */
-        if (PQgetisnull(result, 0, column) || sample_find(sample, name))
-                return;
-        if (type == type_boolean)
-                sample_add_boolean(sample, name, *value == 't');
-        else if (column_is_number(type) && string_parse_number(value, &number, NULL))
-                sample_add_number(sample, name, number);
-        else
-                sample_add_string(sample, name, value);
-}
-
 static void probe_take_row(PostgresqlProbe *probe, const PGresult *result) {
-        if (probe->stage == STAGE_RECOVERY) {
-                sample_add_column(&probe->sample, "in_recovery", result, 0);
-                return;
-        }
-        if (PQnfields(result) > 0)
-                sample_add_column(&probe->sample, "query_result", result, 0);
-        /* PostgreSQL calls a column without a name "?column?", which is none to put anywhere. */
-        for (int column = 0; column < PQnfields(result); column++)
-                if (*PQfname(result, column) != '?')
-                        sample_add_column(&probe->sample, PQfname(result, column), result, column);
+        if (probe->stage == STAGE_RECOVERY)
+                postgresql_sample_add_column(&probe->sample, "in_recovery", result, 0);
+        else
+                postgresql_sample_add_row(&probe->sample, result);
 }
 
 static void probe_fail_query(PostgresqlProbe *probe, const PGresult *result) {
