@@ -207,6 +207,8 @@ static int log_all(int priority, const char *prefix, const ConfigProblems *probl
 static int log_problems(const ConfigProblems *problems) {
         int r = log_all(LOG_ERR, "", problems);
 
+        if (r >= 0 && problems->lost)
+                r = -ENOMEM;
         return r < 0 ? r : problems->n_items > 0 ? -EBADMSG : 0;
 }
 

@@ -184,6 +184,9 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
         if (r < 0)
                 return r;
         r = settings_load_alerts(&settings, directories, runtime, &context);
+        /* Nothing broken is put into force as if it were whole. */
+        if (r >= 0 && settings.problems.lost)
+                r = -ENOMEM;
         if (r < 0)
                 return r;
         *ret = settings;

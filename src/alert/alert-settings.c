@@ -133,6 +133,8 @@ int alert_settings_load(AlertSettings *settings, const ConfigFile *file, const C
                 r = alert_settings_prepare(&loaded, file, runtime, context);
         if (r < 0)
                 return r;
+        if (context->problems->lost)
+                return -ENOMEM;
         loaded.identity = config_file_identity(file, loaded.secrets);
         if (file->n_problems > 0 || context->problems->n_items > first) {
                 r = config_problems_join(file, context->problems, first, &loaded.problem);

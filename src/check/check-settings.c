@@ -263,6 +263,8 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const C
                 if (r < 0)
                         return r;
         }
+        if (context->problems->lost)
+                return -ENOMEM;
         loaded.identity = config_file_identity(file, loaded.secrets);
         if (file->n_problems > 0 || context->problems->n_items > first) {
                 r = config_problems_join(file, context->problems, first, &loaded.problem);

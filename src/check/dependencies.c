@@ -42,6 +42,8 @@ static int search_complain(Search *search, size_t number, const char *text) {
 
         config_problems_add(search->problems, entry ? entry->file : search->checks[number].name,
                             entry ? entry->line : 0, "%s", text);
+        if (search->problems->lost)
+                return -ENOMEM;
         return check_settings_break(&search->checks[number], search->problems,
                                     search->problems->n_items - 1);
 }

@@ -39,11 +39,14 @@ void config_problems_add(ConfigProblems *problems, const char *file, unsigned li
         va_start(arguments, format);
         r = string_vprintf(&problem.text, format, arguments);
         va_end(arguments);
-        if (r < 0 || string_replace(&problem.file, file) < 0)
+        if (r >= 0)
+                r = string_replace(&problem.file, file);
+        grown = r < 0 ? NULL
+                      : array_reserve(problems->items, problems->n_items, sizeof(ConfigProblem));
+        if (!grown) {
+                problems->lost = true;
                 return;
-        grown = array_reserve(problems->items, problems->n_items, sizeof(ConfigProblem));
-        if (!grown)
-                return;
+        }
         problems->items = grown;
         grown[problems->n_items++] = problem;
         problem = (ConfigProblem){};

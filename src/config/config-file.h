@@ -24,9 +24,13 @@ typedef struct ConfigProblem {
 typedef struct ConfigProblems {
         ConfigProblem *items;
         size_t n_items;
+        bool lost; /* one found no memory, so what seems to have none may have it */
 } ConfigProblems;
 
-/* Out of memory while reporting is ignored: the caller's own allocation will fail next. */
+/*
+ * Where there is no memory, lost is set: whoever lets something pass because it has no problem asks
+ * that first, and says -ENOMEM.
+ */
 void config_problems_add(ConfigProblems *problems, const char *file, unsigned line,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 void config_problems_done(ConfigProblems *problems);

@@ -82,6 +82,8 @@ static void *json_malloc(size_t size) {
 
 /* Reads the text, as often as it allocates and once more. Returns what it did with all memory. */
 static int exhaust(int (*read_text)(const char *text), const char *text) {
+        bool has_passed = false;
+
         for (unsigned n = 1;; n++) {
                 int r;
 
@@ -89,8 +91,11 @@ static int exhaust(int (*read_text)(const char *text), const char *text) {
                 has_failed = false;
                 r = read_text(text);
                 fails_at = 0;
+                if (!has_failed && r < 0 && has_passed)
+                        fail_msg("%s: passes when memory is short", text);
                 if (!has_failed)
                         return r;
+                has_passed = has_passed || r >= 0;
                 if (r != 0 && r != -ENOMEM && r != -EINVAL && r != -EBADMSG)
                         fail_msg("%s: %d at allocation %u", text, r, n);
         }
@@ -183,6 +188,12 @@ static void test_configuration(void **state) {
                       "UnhealthyWhen=a >\nUnhealthyWhen=role ~ (\nMaintenance=someday\nTyp=x\n"
                       "BreakerAfter=1\nGuards=a.socket\nGuardBudget=9\nGuardMode=shoot\n" HTTP
                       "ftp://h\nJson=x\nHeader=none\nBodyMatch=(\nHTTPVersion=9\nCAFile=x\n",
+                CHECK "http\nInterval=soon\n" HTTP "http://h/\n",
+                CHECK "http\nIntervall=1s\n" HTTP "http://h/\n",
+                CHECK "http\n[HTP]\nURL=x\n" HTTP "http://h/\n",
+                CHECK "http\ngarbage\n" HTTP "http://h/\n",
+                CHECK "tpc\n",
+                "[Check]\n",
                 CHECK "http\n" HTTP "http://h/\nToken=a\nPassword=b\n",
                 CHECK "http\n" HTTP "http://h/\nPassword=b\n",
                 CHECK "http\n" HTTP "http://h/\nKey=/k\n",
@@ -217,6 +228,9 @@ static void test_alerts(void **state) {
                          0);
         assert_int_equal(exhaust(read_alert, "[Alert]\nType=exec\n[Exec]\nCommand=/bin/true a\n"),
                          0);
+        assert_int_equal(exhaust(read_alert,
+                                 "[Alert]\nType=exec\nSendResolvd=no\n[Exec]\nCommand=/bin/true\n"),
+                         -EINVAL);
         assert_int_equal(exhaust(read_alert, "[Alert]\nType=mail\nSeverities=bad\n[Email]\nTo=x\n"),
                          -EINVAL);
 }
