@@ -213,10 +213,11 @@ static int log_problems(const ConfigProblems *problems) {
 }
 
 static int verify(void) {
+        const SettingsScope scope = { arg_options.directories, READY_WHEN_CHECKED, false };
         _cleanup_(settings_done) Settings settings = {};
         int r;
 
-        r = settings_load(arg_options.directories, READY_WHEN_CHECKED, NULL, &settings);
+        r = settings_load(&scope, NULL, &settings);
         if (r >= 0)
                 r = log_all(LOG_WARNING, "warning: ", &settings.advice);
         return r < 0 ? r : log_problems(&settings.problems);

@@ -25,8 +25,26 @@ static void manager_log_problems(Manager *manager, int priority, const char *mes
         }
 }
 
+/*
+ * What a wrapped program's healthd has no business with, and perhaps no right to read, is none of
+ * its mistakes: they are those of its own checks.
+ */
+static size_t manager_count_mistakes(const Manager *manager, const Settings *settings) {
+        return manager->options->wrapped_pid > 0 ? settings_count_broken(settings)
+                                                 : settings->problems.n_items;
+}
+
 static void manager_log_mistakes(Manager *manager, const Settings *settings) {
-        manager_log_problems(manager, LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM, &settings->problems);
+        if (manager->options->wrapped_pid == 0) {
+                manager_log_problems(manager, LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM,
+                                     &settings->problems);
+                return;
+        }
+        for (size_t i = 0; i < settings->n_checks; i++)
+                if (settings->checks[i].problem)
+                        journal_submit(manager->journal,
+                                       journal_entry_new(LOG_ERR, MESSAGE_CONFIGURATION_PROBLEM,
+                                                         "%s", settings->checks[i].problem));
 }
 
 static void manager_log_advice(Manager *manager, const Settings *settings) {
@@ -133,13 +151,17 @@ static int manager_apply(Manager *manager, Settings *settings) {
 /* Returns 0, -ENOENT (*ret_error, which may be NULL, says what is missing), or another errno. */
 static int manager_read_settings(Manager *manager, Settings *ret, char **ret_error) {
         const ManagerOptions *options = manager->options;
+        const SettingsScope scope = {
+                .directories = options->directories,
+                /* Ready at once: what it watches may be ordered after it, and is not there before.
+                 */
+                .ready_when = options->instance ? READY_WHEN_STARTED : READY_WHEN_CHECKED,
+                .wrapped = options->wrapped_pid > 0,
+        };
         const char *missing;
         int r;
 
-        /* Ready at once: what it watches may be ordered after it, and is not there before. */
-        r = settings_load(options->directories,
-                          options->instance ? READY_WHEN_STARTED : READY_WHEN_CHECKED,
-                          manager->runtime, ret);
+        r = settings_load(&scope, manager->runtime, ret);
         if (r < 0 || !options->checks)
                 return r;
         r = settings_keep_checks(ret, options->checks, &missing);
@@ -163,7 +185,7 @@ int manager_load(Manager *manager, char **ret_error) {
                 manager_log_mistakes(manager, &settings);
                 manager_log_advice(manager, &settings);
         }
-        if (settings.gate.closed && manager->options->wrapped_pid == 0)
+        if (settings.gate.closed)
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_TCP_CLOSED,
                                                  "Nobody is let in over TCP: it is not clear who "
@@ -179,7 +201,7 @@ int manager_reload(Manager *manager) {
         if (manager->status.ready && manager->options->wrapped_pid == 0)
                 notify_reloading(manager->notify, now_monotonic_usec());
         r = manager_read_settings(manager, &settings, NULL);
-        manager->status.refused = settings.problems.n_items;
+        manager->status.refused = manager_count_mistakes(manager, &settings);
         if (r >= 0 && manager->status.refused == 0)
                 r = manager_apply(manager, &settings);
         if (r < 0 || manager->status.refused > 0) {
@@ -191,7 +213,8 @@ int manager_reload(Manager *manager) {
                                                  r < 0 ? strerror(-r)
                                                        : "the configuration has mistakes"));
         } else {
-                manager_log_advice(manager, &settings);
+                if (manager->options->wrapped_pid == 0)
+                        manager_log_advice(manager, &settings);
                 journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));

@@ -84,32 +84,46 @@ const ConfigSection *settings_main_sections(size_t *ret_n) {
         return main_sections;
 }
 
-static int settings_load_main(Settings *settings, char *const *directories,
+/* Who may come in over TCP, and what is to be thought of it. */
+static int settings_load_gate(Settings *settings, const ConfigFile *file, size_t first_problem,
+                              ConfigContext *context) {
+        int r;
+
+        if (gate_settings_are_unclear(file, server_keys, first_problem, context->problems)) {
+                settings->gate.closed = true;
+                return 0;
+        }
+        r = gate_settings_load(file, &settings->gate_keys, context, &settings->gate);
+        return r < 0 ? r
+                     : gate_settings_advise(file, &settings->gate,
+                                            settings->details == DETAILS_AUTHENTICATED,
+                                            &settings->advice);
+}
+
+static int settings_load_main(Settings *settings, const SettingsScope *scope,
                               ConfigContext *context) {
         _cleanup_(config_file_freep) ConfigFile *file = NULL;
         ConfigSection sections[ELEMENTS(main_sections)];
         size_t first_problem;
         int r;
 
-        r = config_search_read(directories, "healthd.conf", context->problems, &file);
+        r = config_search_read(scope->directories, "healthd.conf", context->problems, &file);
         if (r < 0)
                 return r;
+        if (scope->wrapped)
+                config_file_drop_section(file, "Server");
         for (size_t i = 0; i < ELEMENTS(sections); i++) {
                 sections[i] = main_sections[i];
                 sections[i].target = settings;
         }
         first_problem = context->problems->n_items;
         r = config_apply(file, sections, ELEMENTS(sections), context);
-        if (r >= 0 && gate_settings_are_unclear(file, first_problem, context->problems)) {
-                settings->gate.closed = true;
-                return 0;
-        }
-        if (r >= 0)
-                r = gate_settings_load(file, &settings->gate_keys, context, &settings->gate);
-        return r < 0 ? r
-                     : gate_settings_advise(file, &settings->gate,
-                                            settings->details == DETAILS_AUTHENTICATED,
-                                            &settings->advice);
+        if (r < 0 || scope->wrapped)
+                return r;
+        /* Nobody knows whom it was to keep from them. */
+        if (gate_settings_have_problem(file, "Details", first_problem, context->problems))
+                settings->details = DETAILS_NEVER;
+        return settings_load_gate(settings, file, first_problem, context);
 }
 
 static int settings_load_checks(Settings *settings, char *const *directories, Runtime *runtime,
@@ -162,9 +176,9 @@ static int settings_load_alerts(Settings *settings, char *const *directories, Ru
         return 0;
 }
 
-int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret) {
+int settings_load(const SettingsScope *scope, Runtime *runtime, Settings *ret) {
         _cleanup_(settings_done) Settings settings = {
-                .ready_when = ready_when,
+                .ready_when = scope->ready_when,
                 .restart_limit = default_restart_limit,
         };
         ConfigContext context = {
@@ -176,14 +190,15 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
         int r;
 
         settings.helper_directory = context.helper_directory;
-        r = settings_load_main(&settings, directories, &context);
+        r = settings_load_main(&settings, scope, &context);
         context.secrets = string_list_free_secret(context.secrets);
         if (r < 0)
                 return r;
-        r = settings_load_checks(&settings, directories, runtime, &context);
+        r = settings_load_checks(&settings, scope->directories, runtime, &context);
         if (r < 0)
                 return r;
-        r = settings_load_alerts(&settings, directories, runtime, &context);
+        if (!scope->wrapped)
+                r = settings_load_alerts(&settings, scope->directories, runtime, &context);
         /* Nothing broken is put into force as if it were whole. */
         if (r >= 0 && settings.problems.lost)
                 r = -ENOMEM;
@@ -192,6 +207,14 @@ int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runti
         *ret = settings;
         settings = (Settings){};
         return 0;
+}
+
+size_t settings_count_broken(const Settings *settings) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < settings->n_checks; i++)
+                n += settings->checks[i].problem != NULL;
+        return n;
 }
 
 int settings_keep_checks(Settings *settings, char *const *names, const char **ret_missing) {

@@ -27,18 +27,26 @@ typedef struct Settings {
         ConfigProblems advice;   /* what is probably not meant, and no reason to refuse anything */
 } Settings;
 
+typedef struct SettingsScope {
+        char *const *directories;
+        ReadyWhen ready_when; /* if ReadyWhen= says nothing */
+        bool wrapped; /* by a program that speaks for another: who serves nobody and tells nobody
+                         reads neither [Server] nor alerts */
+} SettingsScope;
+
 /*
  * Reads healthd.conf, checks/ and alerts/ below each directory of the search path. Mistakes are
- * collected in problems and cost only what they stand in. ready_when: if ReadyWhen= says nothing.
- * runtime NULL: only verify, and ask systemd about the units that are guarded. Returns 0 or
- * -ENOMEM.
+ * collected in problems and cost only what they stand in. runtime NULL: only verify, and ask
+ * systemd about the units that are guarded. Returns 0 or -ENOMEM.
  */
-int settings_load(char *const *directories, ReadyWhen ready_when, Runtime *runtime, Settings *ret);
+int settings_load(const SettingsScope *scope, Runtime *runtime, Settings *ret);
 /*
  * Drops the checks that are not among the names. Returns 0, or -ENOENT and in *ret_missing
  * (borrowed) the first name that no check has.
  */
 int settings_keep_checks(Settings *settings, char *const *names, const char **ret_missing);
+/* How many checks have a mistake. */
+size_t settings_count_broken(const Settings *settings);
 void settings_done(Settings *settings);
 
 /* The sections of healthd.conf and their keys; *ret_n: how many. */

@@ -87,9 +87,21 @@ ConfigFile *config_file_free(ConfigFile *file) {
                 config_entry_done(&file->entries[i]);
         free(file->entries);
         string_list_free(file->paths);
+        free(file->mask);
         free(file->name);
         free(file);
         return NULL;
+}
+
+void config_file_drop_section(ConfigFile *file, const char *section) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < file->n_entries; i++)
+                if (string_equal(file->entries[i].section, section))
+                        config_entry_done(&file->entries[i]);
+                else
+                        file->entries[kept++] = file->entries[i];
+        file->n_entries = kept;
 }
 
 /* One text on its way through the parser. */
@@ -337,6 +349,9 @@ int config_file_parse(ConfigFile *file, const char *path, const char *text, size
 static const char *config_file_fault(int error, const struct stat *status) {
         if (error == ENOENT)
                 return "it leads nowhere; mend the link, or point it to /dev/null to mask the file";
+        if (error == EACCES)
+                return "Permission denied; the user that healthd runs as must be allowed to read "
+                       "it, by its group for example: chgrp healthd, chmod 640";
         if (error)
                 return strerrordesc_np(error);
         if (!S_ISREG(status->st_mode))
@@ -372,7 +387,8 @@ int config_file_read(ConfigFile *file, const char *path, ConfigProblems *problem
                 return -ENOMEM;
         r = file_read_small(path, text, size);
         if (r < 0)
-                return config_file_add_unreadable(file, path, strerrordesc_np(-r), problems);
+                return config_file_add_unreadable(file, path, config_file_fault(-r, &status),
+                                                  problems);
         if ((size_t) r < size - 1)
                 r = config_file_parse(file, path, text, (size_t) r, problems);
         else

@@ -48,7 +48,7 @@ typedef struct ConfigEntry {
 
 typedef struct ConfigFile {
         char *name;       /* "redis" of checks/redis.check, "healthd" of healthd.conf */
-        bool masked;      /* empty file or link to /dev/null */
+        char *mask;       /* the empty file or link to /dev/null in its place, or NULL */
         StringList paths; /* the main file (if there is one), then the drop-ins, as read */
         ConfigEntry *entries;
         size_t n_entries;
@@ -58,6 +58,8 @@ typedef struct ConfigFile {
 
 /* Overwrites the values before it frees them: any may be a secret. */
 ConfigFile *config_file_free(ConfigFile *file);
+/* As if nothing stood in any section of that name. */
+void config_file_drop_section(ConfigFile *file, const char *section);
 DEFINE_CLEANUP(ConfigFile, config_file_free)
 
 /*

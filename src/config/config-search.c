@@ -190,12 +190,12 @@ static int config_file_load(const char *path, char *const *directories, const ch
         file->name = name_of(base);
         if (!file->name)
                 return -ENOMEM;
-        file->masked = path && path_is_mask(path);
-        if (path && !file->masked) {
-                r = config_file_read(file, path, problems);
-                if (r < 0)
-                        return r;
-        }
+        if (path && path_is_mask(path))
+                r = string_replace(&file->mask, path);
+        else
+                r = path ? config_file_read(file, path, problems) : 0;
+        if (r < 0)
+                return r;
         r = config_file_read_drop_ins(file, directories, base, problems);
         if (r < 0)
                 return r;

@@ -94,6 +94,9 @@ int config_find_type(const ConfigFile *file, const char *section, const ConfigTy
                                     row->name, row->needs);
                 return 0;
         }
+        /* It may stand in what could not be read, which was said. */
+        if (!entry && file->n_problems > 0)
+                return 0;
         r = list_types(rows, &names);
         if (r >= 0)
                 report_unknown_type(file, section, entry, names, problems);

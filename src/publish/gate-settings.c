@@ -15,8 +15,8 @@
 
 static const char *const gate_keys[] = { "Certificate", "Key", "ClientCA", "Token", NULL };
 
-/* Also of a key that is misspelt or called as other programs call it. */
-static bool may_concern_gate(const char *key) {
+/* Also of a key in another section that is misspelt or called as other programs call it. */
+static bool is_like_gate_key(const char *key) {
         static const char *const words[] = { "cert", "key", "token", "tls", "ssl", "auth" };
 
         for (size_t i = 0; i < ELEMENTS(words); i++)
@@ -25,27 +25,50 @@ static bool may_concern_gate(const char *key) {
         return strstr(key, "CA") || string_nearest(key, gate_keys);
 }
 
-/* At the line itself, or at the header of the section it stands in. */
-static bool has_problem(const ConfigEntry *entry, size_t first, const ConfigProblems *problems) {
-        for (size_t i = first; i < problems->n_items; i++) {
-                const ConfigProblem *problem = &problems->items[i];
+/* In [Server] all but the known keys that are about something else. */
+static bool may_concern_gate(const ConfigEntry *entry, const ConfigKey *server_keys) {
+        if (!string_equal(entry->section, SECTION))
+                return is_like_gate_key(entry->key);
+        for (const ConfigKey *key = server_keys; key->name; key++)
+                if (string_equal(key->name, entry->key))
+                        return string_list_contains((char *const *) gate_keys, key->name);
+        return true;
+}
 
-                if (string_equal(problem->file, entry->file) &&
-                    (problem->line == entry->line || problem->line == entry->section_line))
+static bool has_problem_at(const char *path, unsigned line, size_t first,
+                           const ConfigProblems *problems) {
+        for (size_t i = first; i < problems->n_items; i++)
+                if (string_equal(problems->items[i].file, path) && problems->items[i].line == line)
+                        return true;
+        return false;
+}
+
+bool gate_settings_are_unclear(const ConfigFile *file, const ConfigKey *server_keys, size_t first,
+                               const ConfigProblems *problems) {
+        /* Nobody knows what was to stand there. */
+        if (file->n_problems > 0)
+                return true;
+        for (size_t i = 0; i < file->n_entries; i++) {
+                const ConfigEntry *entry = &file->entries[i];
+
+                /* An unknown section may be a misspelt [Server]. */
+                if (has_problem_at(entry->file, entry->section_line, first, problems) ||
+                    (may_concern_gate(entry, server_keys) &&
+                     has_problem_at(entry->file, entry->line, first, problems)))
                         return true;
         }
         return false;
 }
 
-bool gate_settings_are_unclear(const ConfigFile *file, size_t first,
-                               const ConfigProblems *problems) {
-        /* Nobody knows what was to stand there. */
-        if (file->n_problems > 0)
-                return true;
-        for (size_t i = 0; i < file->n_entries; i++)
-                if (may_concern_gate(file->entries[i].key) &&
-                    has_problem(&file->entries[i], first, problems))
+bool gate_settings_have_problem(const ConfigFile *file, const char *key, size_t first,
+                                const ConfigProblems *problems) {
+        for (size_t i = 0; i < file->n_entries; i++) {
+                const ConfigEntry *entry = &file->entries[i];
+
+                if (string_equal(entry->section, SECTION) && string_equal(entry->key, key) &&
+                    has_problem_at(entry->file, entry->line, first, problems))
                         return true;
+        }
         return false;
 }
 
@@ -119,6 +142,11 @@ int gate_settings_advise(const ConfigFile *file, const HttpGate *gate, bool want
 
         if (gate->closed)
                 return 0;
+        if (file->mask && !has_tls && !asks)
+                config_problems_add(advice, file->mask, 0,
+                                    "is empty or a link to /dev/null, which masks healthd.conf: "
+                                    "nothing in it counts, and the TCP port is served without TLS "
+                                    "and without a token");
         advise_of_files(file, advice);
         if (!has_tls)
                 advise(file, "Token", advice,

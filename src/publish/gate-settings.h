@@ -9,11 +9,14 @@
 
 /*
  * Whether a line that could not be read or applied (the problems from first on) may have been meant
- * to keep somebody out: then it is better that nobody comes in. The mistakes of other lines cost
- * what they stand in.
+ * to keep somebody out: then it is better that nobody comes in. Mistakes in the values of the other
+ * server_keys, those of [Server], and in sections that are known cost what they stand in.
  */
-bool gate_settings_are_unclear(const ConfigFile *file, size_t first,
+bool gate_settings_are_unclear(const ConfigFile *file, const ConfigKey *server_keys, size_t first,
                                const ConfigProblems *problems);
+/* Whether a problem from first on is about a line of [Server] with this key. */
+bool gate_settings_have_problem(const ConfigFile *file, const char *key, size_t first,
+                                const ConfigProblems *problems);
 
 /* A mistake is reported, and the gate is closed. Returns 0 or -ENOMEM. */
 int gate_settings_load(const ConfigFile *file, const HttpGateKeys *keys, ConfigContext *context,

@@ -4,15 +4,17 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 import hostile
 import servers
-from healthd import NotifySocket
+from healthd import NotifySocket, binary
 from process import wait_until
 
 COMMON = "[Check]\nInterval=1s\nRetryInterval=200ms\nFailAfter=2\nPassAfter=1\nTimeout=500ms\n"
@@ -325,6 +327,33 @@ def test_a_broken_file_costs_that_check_only(daemon):
     assert "bad.check:8: " in bad["error"]
     assert answer.status == 503
     assert "bad.check:8: " in daemon.stderr()
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be_that_and_no_more(daemon, tmp_path):
+    (daemon.config / "checks" / "lost.check").symlink_to("/nowhere")
+    daemon.start()
+    lost = daemon.wait_for(lambda answer: answer.json["checks"]["lost"]["status"] == "error")
+    text = lost.json["checks"]["lost"]["error"]
+    assert "lost.check: cannot be read: it leads nowhere" in text and "Type=" not in text
+    if os.geteuid() != 0:
+        return
+    # Somebody else's eyes, and a program that he may run.
+    for path in daemon.directory, daemon.config, tmp_path:
+        path.chmod(0o755)
+    path = daemon.config / "checks" / "lost.check"
+    path.unlink()
+    path.write_text("[Check]\nType=application\n", encoding="ascii")
+    path.chmod(0o600)
+    healthd = shutil.copy(binary(), "/tmp/healthd-of-others")
+    try:
+        result = subprocess.run([healthd, "--verify", f"--config-dir={daemon.config}"],
+                                env=daemon.environment(), user=65534, group=65534, extra_groups=[],
+                                capture_output=True, text=True, timeout=30, check=False)
+    finally:
+        os.unlink(healthd)
+    assert result.returncode == 1
+    assert "lost.check: cannot be read: Permission denied" in result.stderr
+    assert "chgrp healthd" in result.stderr and "Type=" not in result.stderr
 
 
 def test_verify(daemon):

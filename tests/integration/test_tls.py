@@ -388,6 +388,8 @@ def mistakes(door, ids):
         f"Certificat={server}\nKey={key}": (2, 'did you mean "Certificate="?'),
         f"[Serer]\nCertificate={server}\nKey={key}": (2, "did you mean [Server]?"),
         "TLSCertificate=/x": (2, "unknown key"),
+        "Colour=blue": (2, "unknown key"),
+        "[Sevrer]\nColour=blue": (2, "unknown section"),
         f"Certificate={server}\nKey={key}\nToken /file": (4, "needs"),
     }
 
@@ -428,12 +430,60 @@ def test_with_a_mistake_at_the_start_nobody_comes_in(door, ids):
         door.daemon.stderr_path.unlink()
 
 
-@pytest.mark.parametrize("lines", ["Textfile=relative\n", "Details=sometimes\n", "Colour=blue\n",
-                                   "[Health]\nReadyWhen=cheked\n"])
+@pytest.mark.parametrize("lines", ["Textfile=relative\n", "Details=sometimes\n", "X-Colour=blue\n",
+                                   "[Health]\nReadyWhen=cheked\nColour=blue\n"])
 def test_other_mistakes_close_nothing(door, lines):
     door.daemon.write_conf(f"[Server]\n{lines}")
     door.start()
     assert door.daemon.get(via="tcp").status == 200
+
+
+def test_a_mistake_in_details_shows_them_to_nobody(door):
+    door.daemon.write_conf("[Server]\nDetails=nevr\n")
+    door.start()
+    for via in "tcp", "unix":
+        assert "details" not in door.daemon.get("/health", via=via).json["checks"]["self"]
+    door.daemon.write_conf("[Server]\nDetails=local\n")
+    assert door.reload()
+    assert "details" in door.daemon.get("/health", via="tcp").json["checks"]["self"]
+
+
+def test_a_masked_configuration_opens_the_port_and_says_so(door):
+    """To mask it is an act of the administrator's, or a full disk's."""
+    said = f"{door.daemon.config}/healthd.conf: is empty or a link to /dev/null, which masks"
+    door.configure(token=TOKEN)
+    door.start()
+    assert door.ask()[0] == 401 and said not in door.daemon.stderr()
+    door.daemon.write_conf("")
+    assert door.reload()
+    assert door.daemon.get(via="tcp").status == 200
+    wait_until("it is said", lambda: said in door.daemon.stderr())
+    assert said in (verified := door.daemon.verify()).stderr and verified.returncode == 0
+    # What a drop-in says counts.
+    drop_ins = door.daemon.config / "healthd.conf.d"
+    drop_ins.mkdir()
+    (drop_ins / "door.conf").write_text(f"[Server]\nToken={door.directory}/token\n")
+    assert door.reload()
+    assert door.daemon.get(via="tcp").status == 401
+    assert said not in door.daemon.verify().stderr
+
+
+def test_who_speaks_for_a_program_reads_none_of_it(daemon):
+    """healthd-exec runs as the program's user, who may not read what the host's healthd does."""
+    daemon.write_check("self", SELF)
+    daemon.write_check("other", "[Check]\nType=redis\n[Redis]\nPassword=credential:absent\n")
+    daemon.write_conf("[Server]\nCertificate=/absent\nToken=/absent\nColour=blue\n")
+    (daemon.config / "alerts").mkdir()
+    (daemon.config / "alerts" / "all.alert").write_text("[Alert]\nType=webhook\n", encoding="ascii")
+    daemon.start("--check=self", f"--wrapped={os.getpid()}", notify=True)
+    daemon.reload()
+    wait_until("the reload", lambda: "Reloaded: 1 checks" in daemon.stderr())
+    assert "absent" not in daemon.stderr() and "alert" not in daemon.stderr()
+    # Its own mistakes are refused.
+    daemon.write_check("self", SELF + "Intervall=2h\n")
+    daemon.reload()
+    wait_until("it is refused", lambda: "Reload refused" in daemon.stderr())
+    assert 'did you mean "Interval="?' in daemon.stderr() and "absent" not in daemon.stderr()
 
 
 def test_a_reload_with_mistakes_changes_nothing(door, ids):

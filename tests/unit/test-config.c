@@ -695,7 +695,7 @@ static void test_nothing_at_all(void **state) {
         assert_string_equal(file->name, "healthd");
         assert_int_equal(file->n_entries, 0);
         assert_null(file->paths);
-        assert_false(file->masked);
+        assert_null(file->mask);
         tree_read(tree);
         tree_read_all(tree, &list);
         assert_int_equal(list.n_items, 0);
@@ -755,23 +755,23 @@ static void test_masks(void **state) {
         tree_write(tree, "run/healthd.conf.d/a.conf", "");
         tree_link(tree, "etc/healthd.conf.d/b.conf", "/dev/null");
         file = tree_read(tree);
-        assert_false(file->masked);
+        assert_null(file->mask);
         assert_int_equal(file->n_entries, 2);
         assert_string_equal(file->entries[1].value, "c");
         tree_link(tree, "run/healthd.conf", "/dev/null");
         file = tree_read(tree);
-        assert_true(file->masked);
+        assert_non_null(file->mask);
         assert_int_equal(file->n_entries, 1);
         assert_string_equal(file->entries[0].value, "c");
         /* A mask itself is overridden from higher up. */
         tree_write(tree, "etc/healthd.conf", "[A]\nKey=etc\n");
         tree_write(tree, "etc/healthd.conf.d/a.conf", "[A]\nKey=etc-a\n");
         file = tree_read(tree);
-        assert_false(file->masked);
+        assert_null(file->mask);
         assert_int_equal(file->n_entries, 3);
         assert_string_equal(file->entries[1].value, "etc-a");
         tree_write(tree, "etc/healthd.conf", "");
-        assert_true(tree_read(tree)->masked);
+        assert_non_null(tree_read(tree)->mask);
         assert_tree_problems(tree, "");
 }
 
