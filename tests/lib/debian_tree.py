@@ -27,6 +27,8 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NO_DOCUMENTATION = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
 # What the builds in a tree are for, beside the machine's own architecture: ./dev cross.
 FOREIGN = ["i386", "arm64"]
+# What can be installed for one architecture at a time: the last one replaces the others.
+ALONE = ["libpq-dev", "librdkafka-dev", "libsasl2-dev"]
 
 
 class Unavailable(Exception):
@@ -137,7 +139,12 @@ def build_archive(suite):
     commands = "set -e; cd /tmp/sources; export DEBIAN_FRONTEND=noninteractive; " + "; ".join(
         f"{install} build-dep --host-architecture {name} -P {profiles} .; "
         f"{install} install libcmocka-dev:{name}"
-        for name, profiles in [(native, "nocheck"), *((name, "cross,nocheck") for name in FOREIGN)])
+        for name, profiles in [*((name, "cross,nocheck") for name in FOREIGN), (native, "nocheck")])
+    # Of the others what lies in their architecture's own directory is put beside it.
+    alone = " ".join(f"{package}:{name}" for package in ALONE for name in FOREIGN)
+    commands += (f"; cd /tmp; apt-get -qq download {alone}; for package in *.deb; do "
+                 "dpkg-deb --fsys-tarfile $package >package.tar; "
+                 "tar -xf package.tar -C / --wildcards './usr/lib/*/*'; rm $package package.tar; done")
     control = SOURCE / "debian/control"
     lines = control.read_text(encoding="utf-8").split("\nPackage:", 1)[0].splitlines()
     wanted = " ".join(line for line in lines if line[:1] == " " and "<" not in line)
