@@ -52,10 +52,14 @@ static int helper_find(HelperQueue *queue, const char *name, const char *library
 static int login_make(HelperQueue *queue, ProbeSetup *setup) {
         const QueueSettings *settings = queue->settings;
 
-        if (!settings->username)
+        /* Neither or both, as queue.c sees to. */
+        if (!settings->username || !settings->password)
                 return 0;
         if (strchr(settings->username, '\n'))
                 return probe_setup_refuse(setup, "Username", "Username= is more than one line");
+        /* That of a credential without its last line end; the program reads a line. */
+        if (strchr(settings->password, '\n'))
+                return probe_setup_refuse(setup, "Password", "Password= is more than one line");
         return string_printf(&queue->login, "%s\n%s\n", settings->username, settings->password);
 }
 

@@ -159,6 +159,23 @@ def test_the_configuration(daemon):
         assert text in verified.stderr, verified.stderr
 
 
+def test_a_login_of_more_than_one_line_is_refused(daemon, tmp_path):
+    """The last line end of a credential is not part of it; another one would cut it."""
+    for name, text in ("one", "secret\n"), ("two", "sec\nret"), ("empty", "secret\n\n"):
+        (tmp_path / name).write_text(text, encoding="ascii")
+    daemon.write_check("one", COMMON + section("kafka1", "Username=a", "Password=credential:one"))
+    refused = {"user.check:14: Username=": ("credential:two", "credential:one"),
+               "word.check:15: Password=": ("credential:one", "credential:two"),
+               "end.check:15: Password=": ("credential:one", "credential:empty")}
+    for said, (user, password) in refused.items():
+        daemon.write_check(said.split(".")[0], COMMON + section(
+            "kafka1", f"Username={user}", f"Password={password}"))
+    verified = daemon.verify(env={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "one.check" not in verified.stderr
+    for said in refused:
+        assert f"{said} is more than one line" in verified.stderr, verified.stderr
+
+
 def test_a_real_kafka(daemon):
     """Of what is there, only that it can be measured."""
     if "HEALTHD_TEST_KAFKA" not in os.environ:
