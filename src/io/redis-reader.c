@@ -17,7 +17,8 @@ struct RedisReader {
 /*
  * A reader grows a buffer of the size of its answers. Were it the connection's, thousands of
  * connections would have as many, and each answer be written to memory that is in no cache. An
- * answer is mostly there at once: so the reader that is free goes from one conversation to the next.
+ * answer is mostly there at once: so the reader that is free goes from one conversation to the
+ * next.
  */
 static RedisReader *spare;
 

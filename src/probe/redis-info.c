@@ -11,84 +11,110 @@
 
 #define REPLICA "slave" /* and a number */
 
-/* What is shown of INFO unasked, in the order of INFO; conditions and Info= add to it. */
-static const char default_fields[] =
-                "redis_version uptime_in_seconds connected_clients blocked_clients used_memory "
-                "used_memory_rss maxmemory rdb_last_bgsave_status rejected_connections "
-                "evicted_keys role master_link_status";
+/* What replication_lag is made of. */
+typedef enum ReplicationPart {
+        REPLICATION_NONE,
+        REPLICATION_ROLE,
+        REPLICATION_LAST_IO,
+        REPLICATION_DOWN_SINCE,
+        REPLICATION_UPTIME,
+        _REPLICATION_MAX,
+} ReplicationPart;
 
 typedef struct InfoField {
-        uint32_t pattern; /* offset into texts: what its line begins with, "\nNAME:" */
-        uint32_t name;    /* the same: NAME */
-        bool shown;       /* becomes a detail */
-        bool replicates;  /* is for replication_take() */
+        const char *line; /* what its line begins with: "\nNAME:" */
+        const char *name;
+        bool shown;   /* becomes a detail */
+        bool is_text; /* "7.0" is a version, not a number to compare with */
+        ReplicationPart part;
 } InfoField;
 
-/* In few pieces, and small: with thousands of checks it is hardly ever in a cache. */
+#define FIELD(field) .line = "\n" field ":", .name = field
+
+/*
+ * What is looked for in every INFO, in its order, and what of it is shown; conditions and Info= add
+ * to it. The first list ends where the section on replication begins.
+ */
+static const InfoField default_fields[] = {
+        { FIELD("redis_version"), .shown = true, .is_text = true },
+        { FIELD("uptime_in_seconds"), .shown = true, .part = REPLICATION_UPTIME },
+        { FIELD("connected_clients"), .shown = true },
+        { FIELD("blocked_clients"), .shown = true },
+        { FIELD("used_memory"), .shown = true },
+        { FIELD("used_memory_rss"), .shown = true },
+        { FIELD("maxmemory"), .shown = true },
+        { FIELD("rdb_last_bgsave_status"), .shown = true },
+        { FIELD("rejected_connections"), .shown = true },
+        { FIELD("evicted_keys"), .shown = true },
+        { FIELD("role"), .shown = true, .part = REPLICATION_ROLE },
+};
+static const InfoField replication_fields[] = {
+        { FIELD("master_link_status"), .shown = true },
+        { FIELD("master_last_io_seconds_ago"), .part = REPLICATION_LAST_IO },
+        { FIELD("master_link_down_since_seconds"), .part = REPLICATION_DOWN_SINCE },
+};
+
 struct RedisInfo {
-        InfoField *fields;
-        size_t n_fields, allocated;
-        TextBuffer texts;
+        InfoField *more; /* "\nNAME:", NUL, "NAME" of each is one allocation, its line */
+        size_t n_more;
         bool shows_all;
 };
 
-/* What is needed to tell how far replication is behind. */
-typedef struct Replication {
-        double last_io, down_since, uptime, replica_lag;
-        bool is_replica;
-} Replication;
-
-static const struct {
-        const char *name;
-        size_t offset;
-} replication_numbers[] = {
-        { "master_last_io_seconds_ago", offsetof(Replication, last_io) },
-        { "master_link_down_since_seconds", offsetof(Replication, down_since) },
-        { "uptime_in_seconds", offsetof(Replication, uptime) },
-};
-
-static void replication_take(Replication *replication, const char *name, const char *value) {
-        const char *lag;
-        double number;
-
-        for (size_t i = 0; i < ELEMENTS(replication_numbers); i++)
-                if (string_equal(name, replication_numbers[i].name) &&
-                    string_parse_number(value, &number, NULL))
-                        *(double *) (void *) ((char *) replication +
-                                              replication_numbers[i].offset) = number;
-        if (string_equal(name, "role"))
-                replication->is_replica = string_equal(value, "slave");
-        /* slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
-        lag = string_equal(name, REPLICA) ? strstr(value, ",lag=") : NULL;
-        number = lag ? strtod(lag + strlen(",lag="), NULL) : 0;
-        if (number > replication->replica_lag)
-                replication->replica_lag = number;
-}
+/* The text that is read: forwards, for the fields are mostly asked for in its order. */
+typedef struct InfoText {
+        char *text, *rest;
+        Sample *sample;
+        double parts[_REPLICATION_MAX]; /* below 0: it does not say */
+        double replica_lag;
+        bool has_role, is_replica;
+} InfoText;
 
 /*
  * replication_lag is in seconds on either side, so that one condition fits both: on a master, how
  * long ago its slowest replica acknowledged (0 without replicas); on a replica, how long ago it
  * last heard from its master, and since it started if it never did.
  */
-static double replication_lag(const Replication *replication) {
-        if (!replication->is_replica)
-                return replication->replica_lag;
-        if (replication->last_io >= 0)
-                return replication->last_io;
-        return replication->down_since >= 0 ? replication->down_since : replication->uptime;
+static double replication_lag(const InfoText *info) {
+        static const ReplicationPart in_turn[] = { REPLICATION_LAST_IO, REPLICATION_DOWN_SINCE };
+
+        if (!info->is_replica)
+                return info->replica_lag;
+        for (size_t i = 0; i < ELEMENTS(in_turn); i++)
+                if (info->parts[in_turn[i]] >= 0)
+                        return info->parts[in_turn[i]];
+        return info->parts[REPLICATION_UPTIME] > 0 ? info->parts[REPLICATION_UPTIME] : 0;
 }
 
-static void sample_add_field(Sample *sample, const char *name, char *value) {
-        size_t length = strlen(value);
-        bool percent = length > 1 && value[length - 1] == '%', is_number;
+static void replication_take(InfoText *info, ReplicationPart part, const char *value) {
+        double number;
+
+        if (part == REPLICATION_ROLE) {
+                info->has_role = true;
+                info->is_replica = string_equal(value, "slave");
+        } else if (string_parse_number(value, &number, NULL)) {
+                info->parts[part] = number;
+        }
+}
+
+/* Of the value of slave0: ip=127.0.0.1,port=6380,state=online,offset=42,lag=1 */
+static void replication_take_replica(InfoText *info, const char *value) {
+        const char *lag = strstr(value, ",lag=");
+        double number = lag ? strtod(lag + strlen(",lag="), NULL) : 0;
+
+        if (number > info->replica_lag)
+                info->replica_lag = number;
+}
+
+static void sample_add_field(Sample *sample, const char *name, bool is_text, char *value,
+                             char *end) {
+        bool percent = end - value > 1 && end[-1] == '%', is_number;
         double number;
 
         if (percent)
-                value[length - 1] = '\0';
-        /* "7.0" is a version, not a number to compare with. */
-        is_number = string_parse_number(value, &number, NULL) && !strstr(name, "version");
+                end[-1] = '\0';
+        is_number = !is_text && string_parse_number(value, &number, NULL);
         if (percent)
-                value[length - 1] = '%';
+                end[-1] = '%';
         if (is_number)
                 sample_add_number(sample, name, number);
         else
@@ -99,14 +125,14 @@ static void sample_add_field(Sample *sample, const char *name, char *value) {
  * The line that begins so, in what is left of the text or else in all of it; NULL: there is none.
  * strstr() passes over the rest ten times as fast as one can look at two hundred lines.
  */
-static char *find_line(char *text, char *rest, const char *pattern) {
-        char *found = strstr(rest, pattern);
+static char *find_line(const InfoText *info, const char *line) {
+        char *found = strstr(info->rest, line);
 
-        if (!found && rest > text)
-                found = strstr(text, pattern);
+        if (!found && info->rest > info->text)
+                found = strstr(info->text, line);
         if (found)
                 return found + 1;
-        return string_after_prefix(text, pattern + 1) ? text : NULL;
+        return string_after_prefix(info->text, line + 1) ? info->text : NULL;
 }
 
 /* Makes a text of what a line says from there on. Returns where the line ends. */
@@ -116,30 +142,60 @@ static char *value_cut(char *value) {
         return end > value && end[-1] == '\r' ? end - 1 : end;
 }
 
-static char *info_take_value(const InfoField *field, const char *name, char *value,
-                             Replication *replication, Sample *sample) {
-        char *end = value_cut(value), after = *end;
+static void info_take_field(InfoText *info, const InfoField *field) {
+        char *value = find_line(info, field->line), *end, after;
 
+        if (!value)
+                return;
+        value += strlen(field->line) - 1;
+        end = value_cut(value);
+        after = *end;
         *end = '\0';
-        if (field->replicates)
-                replication_take(replication, name, value);
+        if (field->part != REPLICATION_NONE)
+                replication_take(info, field->part, value);
         if (field->shown)
-                sample_add_field(sample, name, value);
+                sample_add_field(info->sample, field->name, field->is_text, value, end);
         *end = after;
-        return end;
+        info->rest = end;
 }
 
 /* slave0, slave1, ... */
-static void info_take_replicas(char *text, Replication *replication) {
-        static const InfoField replica = { .replicates = true };
+static void info_take_replicas(InfoText *info) {
         static const char pattern[] = "\n" REPLICA;
 
-        for (char *line = text; (line = strstr(line, pattern));) {
-                line += strlen(pattern);
-                line += strspn(line, "0123456789");
-                if (*line == ':')
-                        line = info_take_value(&replica, REPLICA, line + 1, replication, NULL);
+        for (char *line = info->text, *end; (line = strstr(line, pattern)); line = end) {
+                char after;
+
+                end = line + strlen(pattern);
+                end += strspn(end, "0123456789");
+                if (*end != ':')
+                        continue;
+                line = end + 1;
+                end = value_cut(line);
+                after = *end;
+                *end = '\0';
+                replication_take_replica(info, line);
+                *end = after;
         }
+}
+
+/*
+ * From the role on until the next section, and nowhere else: of a master half of these fields are
+ * missing, and what is missing is looked for everywhere.
+ */
+static void info_take_replication(InfoText *info) {
+        char *text = info->text, *end = info->has_role ? strstr(info->rest, "\n#") : NULL;
+
+        if (info->has_role)
+                info->text = info->rest;
+        if (end)
+                *end = '\0';
+        for (size_t i = 0; i < ELEMENTS(replication_fields); i++)
+                info_take_field(info, &replication_fields[i]);
+        info_take_replicas(info);
+        if (end)
+                *end = '\n';
+        info->text = text;
 }
 
 /* What is not there yet. */
@@ -152,7 +208,8 @@ static void info_take_rest(char *text, Sample *sample) {
                         after = *end;
                         *value = *end = '\0';
                         if (!sample_find(sample, line))
-                                sample_add_field(sample, line, value + 1);
+                                sample_add_field(sample, line, strstr(line, "version"), value + 1,
+                                                 end);
                         *value = ':';
                         *end = after;
                 }
@@ -161,57 +218,49 @@ static void info_take_rest(char *text, Sample *sample) {
 }
 
 void redis_info_add(const RedisInfo *info, char *text, Sample *sample) {
-        Replication replication = { .last_io = -1, .down_since = -1 };
-        char *rest = text;
+        InfoText reading = { .text = text, .rest = text, .sample = sample };
 
-        for (size_t i = 0; i < info->n_fields; i++) {
-                const InfoField *field = &info->fields[i];
-                const char *name = info->texts.text + field->name;
-                char *line = find_line(text, rest, info->texts.text + field->pattern);
-
-                if (line)
-                        rest = info_take_value(field, name, line + strlen(name) + 1, &replication,
-                                               sample);
-        }
-        info_take_replicas(text, &replication);
+        for (size_t i = 0; i < ELEMENTS(reading.parts); i++)
+                reading.parts[i] = -1;
+        for (size_t i = 0; i < ELEMENTS(default_fields); i++)
+                info_take_field(&reading, &default_fields[i]);
+        info_take_replication(&reading);
+        for (size_t i = 0; i < info->n_more; i++)
+                info_take_field(&reading, &info->more[i]);
         if (info->shows_all)
                 info_take_rest(text, sample);
-        sample_add_number(sample, "replication_lag", replication_lag(&replication));
+        sample_add_number(sample, "replication_lag", replication_lag(&reading));
 }
 
-static InfoField *info_add_field(RedisInfo *info, const char *name) {
-        if (info->n_fields == info->allocated) {
-                size_t allocated = info->allocated ? 2 * info->allocated : 16;
-                InfoField *grown = reallocarray(info->fields, allocated, sizeof(InfoField));
-                if (!grown)
-                        return NULL;
-                info->fields = grown;
-                info->allocated = allocated;
-        }
-        info->fields[info->n_fields].pattern = (uint32_t) info->texts.length;
-        text_buffer_printf(&info->texts, "\n%s:", name);
-        text_buffer_add(&info->texts, "", 1);
-        info->fields[info->n_fields].name = (uint32_t) info->texts.length;
-        text_buffer_add(&info->texts, name, strlen(name) + 1);
-        info->fields[info->n_fields].shown = false;
-        return info->texts.failed ? NULL : &info->fields[info->n_fields++];
+static bool fields_show(const InfoField *fields, size_t n_fields, const char *name) {
+        for (size_t i = 0; i < n_fields; i++)
+                if (fields[i].shown && string_equal(fields[i].name, name))
+                        return true;
+        return false;
 }
 
-static int info_want(RedisInfo *info, const char *name, bool shown) {
-        InfoField *field = NULL;
+static int info_want(RedisInfo *info, const char *name) {
+        InfoField *more;
+        char *line = NULL;
+        int r;
 
-        for (size_t i = 0; !field && i < info->n_fields; i++)
-                if (string_equal(info->texts.text + info->fields[i].name, name))
-                        field = &info->fields[i];
-        if (!field)
-                field = info_add_field(info, name);
-        if (!field)
+        if (fields_show(default_fields, ELEMENTS(default_fields), name) ||
+            fields_show(replication_fields, ELEMENTS(replication_fields), name) ||
+            fields_show(info->more, info->n_more, name))
+                return 0;
+        more = reallocarray(info->more, info->n_more + 1, sizeof(InfoField));
+        if (!more)
                 return -ENOMEM;
-        field->shown = field->shown || shown;
-        field->replicates = string_equal(name, "role");
-        for (size_t i = 0; i < ELEMENTS(replication_numbers); i++)
-                if (string_equal(name, replication_numbers[i].name))
-                        field->replicates = true;
+        info->more = more;
+        r = string_printf(&line, "\n%s:%c%s", name, '\0', name);
+        if (r < 0)
+                return r;
+        more[info->n_more++] = (InfoField){
+                .line = line,
+                .name = line + strlen(line) + 1,
+                .shown = true,
+                .is_text = strstr(name, "version"),
+        };
         return 0;
 }
 
@@ -219,15 +268,16 @@ static int info_want_all(RedisInfo *info, char *const *names) {
         int r = 0;
 
         for (char *const *name = names; name && *name && r >= 0; name++)
-                r = info_want(info, *name, true);
+                r = info_want(info, *name);
         return r;
 }
 
 RedisInfo *redis_info_free(RedisInfo *info) {
         if (!info)
                 return NULL;
-        free(info->fields);
-        text_buffer_done(&info->texts);
+        for (size_t i = 0; i < info->n_more; i++)
+                free((char *) info->more[i].line);
+        free(info->more);
         free(info);
         return NULL;
 }
@@ -235,19 +285,12 @@ DEFINE_CLEANUP(RedisInfo, redis_info_free)
 
 int redis_info_new(char *const *more, char *const *names, RedisInfo **ret) {
         _cleanup_(redis_info_freep) RedisInfo *info = calloc(1, sizeof(RedisInfo));
-        _cleanup_(string_list_freep) StringList defaults = NULL;
         int r;
 
         if (!info)
                 return -ENOMEM;
         info->shows_all = string_list_contains(more, "all");
-        r = string_list_add_words(&defaults, default_fields);
-        if (r >= 0)
-                r = info_want_all(info, defaults);
-        for (size_t i = 0; i < ELEMENTS(replication_numbers) && r >= 0; i++)
-                r = info_want(info, replication_numbers[i].name, false);
-        if (r >= 0)
-                r = info_want_all(info, more);
+        r = info_want_all(info, more);
         if (r >= 0)
                 r = info_want_all(info, names);
         if (r < 0)
