@@ -208,14 +208,27 @@ static void end_host(JsonWriter *json) {
         json_object_end(json);
 }
 
+/* Some of the checks, those that the options mean. */
+static void add_checks(JsonWriter *json, const HealthView *view, const HealthJsonOptions *options,
+                       size_t begin, size_t end, uint64_t now_usec) {
+        uint64_t realtime_usec = now_realtime_usec();
+
+        for (size_t i = begin; i < end; i++) {
+                const Check *check = view->checks.items[i];
+
+                if (check_in_group(check, options->group) &&
+                    !(options->exclude_quiet && health_is_quiet(view, check, realtime_usec, NULL)))
+                        add_check(json, view, check, options->details, now_usec);
+        }
+}
+
 int health_json_overall(const HealthView *view, const char *group, bool details, uint64_t now_usec,
                         char **ret_text, size_t *ret_length) {
+        const HealthJsonOptions options = { .group = group, .details = details };
         _cleanup_(json_writer_done) JsonWriter json = {};
 
         begin_host(&json, view, check_set_status(&view->checks, group, now_usec), now_usec);
-        for (size_t i = 0; i < view->checks.n_items; i++)
-                if (check_in_group(view->checks.items[i], group))
-                        add_check(&json, view, view->checks.items[i], details, now_usec);
+        add_checks(&json, view, &options, 0, view->checks.n_items, now_usec);
         end_host(&json);
         return json_writer_finish(&json, ret_text, ret_length);
 }
@@ -240,20 +253,14 @@ static void health_json_body_free(void *userdata) {
 
 /* Returns 1 if there is more, 0 if that was the last one, or -ENOMEM. */
 static int health_json_body_add_checks(HealthJsonBody *body, uint64_t now_usec) {
-        const HealthJsonOptions *options = &body->options;
         const CheckSet *checks = &body->view->checks;
-        size_t i = check_set_after(checks, body->after), end = i + BODY_PIECE_CHECKS;
-        uint64_t realtime_usec = now_realtime_usec();
+        size_t begin = check_set_after(checks, body->after), end = begin + BODY_PIECE_CHECKS;
         HealthView view = *body->view;
 
-        view.recent = options->recent;
+        view.recent = body->options.recent;
         if (end > checks->n_items)
                 end = checks->n_items;
-        for (; i < end; i++)
-                if (check_in_group(checks->items[i], body->group) &&
-                    !(options->exclude_quiet &&
-                      health_is_quiet(&view, checks->items[i], realtime_usec, NULL)))
-                        add_check(&body->json, &view, checks->items[i], options->details, now_usec);
+        add_checks(&body->json, &view, &body->options, begin, end, now_usec);
         if (end == checks->n_items)
                 return 0;
         return string_replace(&body->after, checks->items[end - 1]->settings.name) < 0 ? -ENOMEM
@@ -286,6 +293,7 @@ int health_json_body_new(const HealthView *view, const HealthJsonOptions *option
         }
         body->view = view;
         body->options = *options;
+        body->options.group = body->group;
         *ret = (Body){ &type, body };
         return 0;
 }
