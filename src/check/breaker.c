@@ -45,6 +45,16 @@ bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec) {
         return breaker->position != before;
 }
 
+void breaker_spread(Breaker *breaker, double random) {
+        if (breaker->position == BREAKER_OPEN)
+                breaker->next_usec += (uint64_t) ((double) breaker->wait_usec * random *
+                                                  BREAKER_JITTER_PERCENT / 100);
+}
+
+uint64_t breaker_longest_usec(const Breaker *breaker) {
+        return breaker->max_reset_usec + breaker->max_reset_usec * BREAKER_JITTER_PERCENT / 100;
+}
+
 void breaker_hasten(Breaker *breaker, uint64_t now_usec) {
         if (breaker->position == BREAKER_OPEN && breaker->next_usec > now_usec)
                 breaker->next_usec = now_usec;

@@ -31,8 +31,19 @@ const char *breaker_position_to_string(BreakerPosition position);
 /* Whether a probe may go through now; an open breaker whose time has come becomes half-open. */
 bool breaker_allows(Breaker *breaker, uint64_t now_usec);
 
+/* How much longer than it has to be a wait gets at most, in per cent: breaker_spread(). */
+#define BREAKER_JITTER_PERCENT 5
+
 /* Takes the outcome of a probe that went through. Returns true if the position changed. */
 bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec);
+
+/*
+ * An open breaker: puts the probe that decides off, for random from 0 to 1, so that those of many
+ * checks do not come together. Never sooner: the server was promised this rest.
+ */
+void breaker_spread(Breaker *breaker, double random);
+/* The longest that a breaker waits. */
+uint64_t breaker_longest_usec(const Breaker *breaker);
 
 /* An open breaker: the probe that decides may go now, before its time. */
 void breaker_hasten(Breaker *breaker, uint64_t now_usec);

@@ -62,7 +62,7 @@ static void reason_restore(Check *check, const char *reason) {
 static bool times_are_possible(const Check *check, const CheckState *state, uint64_t now_usec) {
         return state->since_usec <= now_usec && state->checked_usec <= now_usec &&
                (state->breaker_next_usec <= now_usec ||
-                state->breaker_next_usec - now_usec <= check->breaker.max_reset_usec);
+                state->breaker_next_usec - now_usec <= breaker_longest_usec(&check->breaker));
 }
 
 int check_state_restore(Check *check, const CheckState *state, uint64_t now_usec) {

@@ -110,11 +110,8 @@ static void check_arm_next(Check *check) {
         uint64_t now_usec = now_monotonic_usec();
         uint64_t due_usec = check->started_usec + check_pause_usec(check);
 
-        /* Later by the jitter, never sooner: the server was promised this rest. */
         if (check->breaker.position == BREAKER_OPEN)
-                due_usec = check->breaker.next_usec +
-                           (uint64_t) ((double) check->breaker.wait_usec *
-                                       check_random(check, check->runs) * JITTER_PERCENT / 100);
+                due_usec = check->breaker.next_usec;
         /* A probe that took longer than its interval must not chase itself. */
         if (due_usec < now_usec + SCHEDULER_TICK_USEC)
                 due_usec = now_usec + SCHEDULER_TICK_USEC;
@@ -213,10 +210,11 @@ static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_u
         if (check->settings.breaker_after == 0 || check->type->serverless ||
             (result == SAMPLE_INTERNAL_ERROR && was_closed))
                 return false;
-        (void) breaker_push(&check->breaker,
-                            result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED ||
-                                            result == SAMPLE_UNHEALTHY,
-                            now_usec);
+        if (breaker_push(&check->breaker,
+                         result == SAMPLE_MEASURED || result == SAMPLE_DEGRADED ||
+                                         result == SAMPLE_UNHEALTHY,
+                         now_usec))
+                breaker_spread(&check->breaker, check_random(check, check->runs));
         return was_closed != (check->breaker.position == BREAKER_CLOSED);
 }
 
@@ -378,5 +376,12 @@ int check_beat(Check *check, const Beat *beat) {
 }
 
 uint64_t check_next_usec(const Check *check) {
-        return !check->running && timer_is_armed(&check->timer) ? check->timer.due_usec : 0;
+        uint64_t due_usec = check->timer.due_usec;
+
+        if (check->running || !timer_is_armed(&check->timer))
+                return 0;
+        /* After a restart the timer is sooner, and finds the breaker open. */
+        if (check->breaker.position == BREAKER_OPEN && due_usec < check->breaker.next_usec)
+                return check->breaker.next_usec;
+        return due_usec;
 }

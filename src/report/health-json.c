@@ -70,15 +70,21 @@ static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) 
         add_reason(json, check, now_usec);
 }
 
-static uint64_t to_realtime(uint64_t usec, uint64_t now_usec) {
-        return now_realtime_usec() + (usec > now_usec ? usec - now_usec : 0);
+/* The wall time of the next run; 0: none is due. */
+static uint64_t next_realtime_usec(const Check *check, uint64_t now_usec) {
+        uint64_t next_usec = check_next_usec(check);
+
+        if (next_usec == 0)
+                return 0;
+        return now_realtime_usec() + (next_usec > now_usec ? next_usec - now_usec : 0);
 }
 
-static void add_breaker(JsonWriter *json, const Breaker *breaker, uint64_t now_usec) {
+/* What an open one lets through next is the next run. */
+static void add_breaker(JsonWriter *json, const Breaker *breaker, uint64_t next_usec) {
         json_object_begin(json, "breaker");
         json_add_string(json, "position", breaker_position_to_string(breaker->position));
-        if (breaker->position == BREAKER_OPEN)
-                json_add_seconds(json, "next_attempt", to_realtime(breaker->next_usec, now_usec));
+        if (breaker->position == BREAKER_OPEN && next_usec > 0)
+                json_add_seconds(json, "next_attempt", next_usec);
         json_object_end(json);
 }
 
@@ -134,11 +140,9 @@ static void add_marks(JsonWriter *json, const HealthView *view, const Check *che
         add_maintenance(json, &check->settings.maintenance, realtime_usec);
 }
 
-static void add_next_run(JsonWriter *json, const Check *check, uint64_t now_usec) {
-        uint64_t next_usec = check_next_usec(check);
-
+static void add_next_run(JsonWriter *json, uint64_t next_usec) {
         if (next_usec > 0)
-                json_add_seconds(json, "next_run", to_realtime(next_usec, now_usec));
+                json_add_seconds(json, "next_run", next_usec);
         else
                 json_add_null(json, "next_run");
 }
@@ -171,6 +175,7 @@ static void add_check(JsonWriter *json, const HealthView *view, const Check *che
                       uint64_t now_usec) {
         const CheckSettings *settings = &check->settings;
         const char *error = check->type ? check->sample.error : settings->problem;
+        uint64_t next_usec = details ? next_realtime_usec(check, now_usec) : 0;
 
         json_object_begin(json, settings->name);
         json_add_string(json, "status", status_to_string(check_status(check, now_usec)));
@@ -186,9 +191,9 @@ static void add_check(JsonWriter *json, const HealthView *view, const Check *che
                 json_add_boolean(json, "required", settings->required);
                 add_groups(json, settings->groups);
                 add_result(json, check, now_usec);
-                add_breaker(json, &check->breaker, now_usec);
+                add_breaker(json, &check->breaker, next_usec);
                 add_marks(json, view, check);
-                add_next_run(json, check, now_usec);
+                add_next_run(json, next_usec);
                 if (view->recent)
                         add_recent(json, check);
         }

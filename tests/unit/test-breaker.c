@@ -81,6 +81,22 @@ static void test_breaker_wait_doubles_up_to_its_limit(void **state) {
         }
 }
 
+static void test_breaker_spread_is_later_never_sooner(void **state) {
+        Breaker breaker = make_breaker();
+
+        (void) state;
+        breaker_spread(&breaker, 1);
+        assert_int_equal(breaker.next_usec, 0); /* nothing waits */
+        for (int i = 0; i < 5; i++)
+                (void) breaker_push(&breaker, false, 0);
+        breaker_spread(&breaker, 0);
+        assert_int_equal(breaker.next_usec, 30 * USEC_PER_SEC);
+        breaker_spread(&breaker, 1);
+        assert_int_equal(breaker.next_usec, 31500 * USEC_PER_MSEC);
+        assert_int_equal(breaker.wait_usec, 30 * USEC_PER_SEC);
+        assert_true(breaker_allows(&breaker, breaker_longest_usec(&breaker)));
+}
+
 static void test_breaker_one_probe_closes_it(void **state) {
         Breaker breaker = make_breaker();
 
@@ -256,6 +272,7 @@ int main(void) {
                 cmocka_unit_test(test_breaker_opens_after_failures_in_a_row),
                 cmocka_unit_test(test_breaker_is_hastened),
                 cmocka_unit_test(test_breaker_wait_doubles_up_to_its_limit),
+                cmocka_unit_test(test_breaker_spread_is_later_never_sooner),
                 cmocka_unit_test(test_breaker_one_probe_closes_it),
                 cmocka_unit_test(test_breaker_reset),
                 cmocka_unit_test(test_breaker_properties),

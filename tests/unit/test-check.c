@@ -428,13 +428,14 @@ static void test_state_of_a_check(void **state) {
 
 static void test_a_state_of_the_future_is_refused(void **state) {
         const uint64_t now_usec = 200 * USEC_PER_SEC, later_usec = USEC_PER_YEAR;
+        const uint64_t longest_usec = USEC_PER_MIN + USEC_PER_MIN * BREAKER_JITTER_PERCENT / 100;
         const struct {
                 CheckState saved;
                 int expected;
         } cases[] = {
                 { { .since_usec = 1, .checked_usec = now_usec }, 0 },
-                { { .breaker_next_usec = now_usec + USEC_PER_MIN }, 0 },
-                { { .breaker_next_usec = now_usec + USEC_PER_MIN + 1 }, -EBADMSG },
+                { { .breaker_next_usec = now_usec + longest_usec }, 0 },
+                { { .breaker_next_usec = now_usec + longest_usec + 1 }, -EBADMSG },
                 { { .breaker_next_usec = later_usec }, -EBADMSG },
                 { { .since_usec = later_usec }, -EBADMSG },
                 { { .since_usec = 1, .checked_usec = later_usec }, -EBADMSG },
