@@ -105,6 +105,28 @@ static void manager_on_watchdog(const char *cause, uint64_t timeout_usec, void *
         memory_save_budget(manager->memory);
 }
 
+/* Silences end by the clock on the wall. What the checks found out before a sleep is old. */
+static void manager_on_sleep(uint64_t asleep_usec, void *userdata) {
+        uint64_t now_usec = now_monotonic_usec();
+        Manager *manager = userdata;
+        char slept[64], excuse[64];
+        JournalEntry *entry;
+
+        control_desk_look(&manager->desk);
+        manager->view.generation++;
+        if (asleep_usec == 0)
+                return;
+        time_span_format(slept, sizeof(slept), asleep_usec);
+        time_span_format(excuse, sizeof(excuse), SLEEP_EXCUSE_USEC);
+        entry = journal_entry_new(LOG_INFO, MESSAGE_AWAKE,
+                                  "The machine was asleep for %s. All checks run now; failures of "
+                                  "the next %s do not count, as the network may have to come back.",
+                                  slept, excuse);
+        journal_submit(manager->journal, entry);
+        for (size_t i = 0; i < manager->view.checks.n_items; i++)
+                check_wake(manager->view.checks.items[i], asleep_usec, now_usec);
+}
+
 static void manager_on_shortage(int error, void *userdata) {
         Manager *manager = userdata;
         JournalEntry *entry;
@@ -265,6 +287,7 @@ static int manager_take_over(Manager *manager) {
         };
         control_desk_start(&manager->desk, manager->runtime);
         http_server_set_control_handler(manager->server, control_desk_handle, &manager->desk);
+        sleep_watch_set_handler(manager->runtime->sleep, manager_on_sleep, manager);
         r = guards_new(manager->runtime, &manager->view, manager->journal, manager->memory,
                        &manager->guards);
         if (r < 0)

@@ -68,6 +68,13 @@ uint64_t now_realtime_usec(void) {
         return clock_usec(CLOCK_REALTIME);
 }
 
+uint64_t time_asleep_usec(void) {
+        /* In this order: a pause in between is no sleep. */
+        uint64_t boot_usec = clock_usec(CLOCK_BOOTTIME), awake_usec = now_monotonic_usec();
+
+        return boot_usec > awake_usec ? boot_usec - awake_usec : 0;
+}
+
 /* The unit at the start of text, or NULL. A unit ends where its letters end. */
 static const TimeUnit *time_unit_at(const char *text, size_t *ret_length) {
         size_t length = 0;

@@ -25,6 +25,9 @@ double time_since_ms(uint64_t since_usec);
 /* CLOCK_REALTIME, for display only. */
 uint64_t now_realtime_usec(void);
 
+/* How long the machine was asleep since it was started; never too much. */
+uint64_t time_asleep_usec(void);
+
 /*
  * Parses "30s", "5min 20s", "1h30min", "500ms"; a number without a unit is seconds.
  * Returns 0, -EINVAL if it is no time span, -ERANGE if it does not fit.

@@ -234,7 +234,7 @@ void check_report_nothing(Check *check) {
 void check_report(Check *check, Sample *sample) {
         uint64_t now_usec = now_monotonic_usec();
         Status previous = check->settling.status;
-        bool changed, was_flapping = check->settling.flapping;
+        bool counts, changed, was_flapping = check->settling.flapping;
         CheckChanges changes = {};
         Transition transition;
 
@@ -248,26 +248,32 @@ void check_report(Check *check, Sample *sample) {
         /* Out of memory here: the one before it stays. */
         if (check->reason)
                 (void) string_replace(&check->last_reason, check->reason);
-        changed = settling_push(&check->settling, check->last_status);
+        counts = status_passes(check->last_status) ||
+                 !sleep_watch_excuses(check->runtime->sleep, check->started_usec);
+        changed = counts && settling_push(&check->settling, check->last_status);
         check->results++;
         check->result_counts[check->last_status]++;
         durations_push(&check->durations, check->sample.duration_usec);
         check->checked_usec = now_usec;
         check->checked_realtime_usec = now_realtime_usec();
+        check->checked_asleep_usec = 0;
         if (status_passes(check->last_status))
                 check->passed_realtime_usec = check->checked_realtime_usec;
         transition = (Transition){
                 .previous = previous,
                 .status = check->settling.status,
                 .reason = check->reason,
-                .previous_usec = now_usec - check->since_usec,
+                .previous_usec = now_usec - check->since_usec + check->since_asleep_usec,
         };
         if (changed) {
                 check->since_usec = now_usec;
                 check->since_realtime_usec = check->checked_realtime_usec;
+                check->since_asleep_usec = 0;
         }
         changes.transition = changed ? &transition : NULL;
-        changes.breaker = check_push_breaker(check, check->sample.result, now_usec);
+        /* An attempt of a breaker that is open decides in any case: it must not stay half-open. */
+        changes.breaker = (counts || check->breaker.position != BREAKER_CLOSED) &&
+                          check_push_breaker(check, check->sample.result, now_usec);
         changes.flapping = was_flapping != check->settling.flapping;
         check->hurried = check_is_hurried(check);
         check_arm_next(check);
@@ -373,6 +379,24 @@ int check_beat(Check *check, const Beat *beat) {
                 return r;
         r = check_run_now(check);
         return r == -EALREADY ? 0 : r;
+}
+
+uint64_t check_age_usec(const Check *check, uint64_t now_usec) {
+        return now_usec - check->checked_usec + check->checked_asleep_usec;
+}
+
+void check_wake(Check *check, uint64_t asleep_usec, uint64_t now_usec) {
+        uint64_t due_usec = check_next_usec(check);
+
+        check->checked_asleep_usec += asleep_usec;
+        check->since_asleep_usec += asleep_usec;
+        if (!check->type || check->running)
+                return;
+        breaker_hasten(&check->breaker, now_usec);
+        (void) check_arm(check);
+        /* Not later than it was to run anyway. */
+        if (due_usec > 0 && due_usec < check->timer.due_usec)
+                (void) timer_arm_at(&check->timer, due_usec);
 }
 
 uint64_t check_next_usec(const Check *check) {

@@ -63,9 +63,10 @@ struct Check {
         Status last_status; /* of the last result alone, unknown before the first */
         char *reason;       /* of the last result, NULL if healthy */
         char *last_reason;  /* of the last result that was not healthy, NULL before one */
-        uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
-        uint64_t passed_realtime_usec;                /* when the last one passed; 0: never */
-        uint64_t since_usec, since_realtime_usec;     /* of the settled status */
+        uint64_t checked_usec, checked_realtime_usec;    /* when the last result came; 0: never */
+        uint64_t passed_realtime_usec;                   /* when the last one passed; 0: never */
+        uint64_t since_usec, since_realtime_usec;        /* of the settled status */
+        uint64_t checked_asleep_usec, since_asleep_usec; /* what the machine slept since then */
 };
 
 /*
@@ -126,6 +127,11 @@ int check_run_now(Check *check);
 int check_beat(Check *check, const Beat *beat);
 /* When the next run is due, 0 if it runs now or never will. */
 uint64_t check_next_usec(const Check *check);
+
+/* How long ago the last result came, with the time that the machine slept. */
+uint64_t check_age_usec(const Check *check, uint64_t now_usec);
+/* The machine was asleep for so long: runs soon, those of a host spread over a second. */
+void check_wake(Check *check, uint64_t asleep_usec, uint64_t now_usec);
 
 /* For probes: when the run under way must be over, and the name. */
 uint64_t check_deadline_usec(const Check *check);

@@ -17,6 +17,7 @@ Runtime *runtime_free(Runtime *runtime) {
         bus_free(runtime->bus);
         curl_glue_free(runtime->curl);
         resolver_free(runtime->resolver);
+        sleep_watch_free(runtime->sleep);
         scheduler_free(runtime->scheduler);
         reactor_free(runtime->reactor);
         sd_event_unref(runtime->event);
@@ -41,6 +42,9 @@ int runtime_new(Runtime **ret) {
         if (r < 0)
                 return r;
         r = scheduler_new(&runtime->scheduler);
+        if (r < 0)
+                return r;
+        r = sleep_watch_new(runtime->reactor, &runtime->sleep);
         if (r < 0)
                 return r;
         r = resolver_new(runtime->reactor, runtime->scheduler, &runtime->resolver);

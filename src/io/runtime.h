@@ -10,6 +10,7 @@
 #include "base/durations.h"
 #include "io/reactor.h"
 #include "io/scheduler.h"
+#include "io/sleep-watch.h"
 
 typedef struct Resolver Resolver;
 typedef struct CurlGlue CurlGlue;
@@ -36,6 +37,7 @@ typedef struct Runtime {
         sd_event *event;
         Reactor *reactor;
         Scheduler *scheduler;
+        SleepWatch *sleep;
         Resolver *resolver;
         CurlGlue *curl;     /* made by runtime_curl() when the first check needs it */
         Children *children; /* made by child_start() when the first program is run */

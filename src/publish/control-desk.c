@@ -71,18 +71,22 @@ static void control_desk_expire(ControlDesk *desk, uint64_t realtime_usec) {
                 control_desk_changed(desk, realtime_usec);
 }
 
-static void control_desk_on_timer(Timer *timer, void *userdata) {
+void control_desk_look(ControlDesk *desk) {
         uint64_t realtime_usec = now_realtime_usec();
 
+        control_desk_expire(desk, realtime_usec);
+        control_desk_arm(desk, realtime_usec);
+}
+
+static void control_desk_on_timer(Timer *timer, void *userdata) {
         (void) timer;
-        control_desk_expire(userdata, realtime_usec);
-        control_desk_arm(userdata, realtime_usec);
+        control_desk_look(userdata);
 }
 
 void control_desk_start(ControlDesk *desk, Runtime *runtime) {
         desk->view->silences = memory_silences(desk->memory);
         timer_init(&desk->silence_timer, runtime->scheduler, control_desk_on_timer, desk);
-        control_desk_on_timer(&desk->silence_timer, desk);
+        control_desk_look(desk);
 }
 
 void control_desk_done(ControlDesk *desk) {

@@ -23,6 +23,8 @@ typedef struct ControlDesk {
 
 /* The fields but the timer are set. Shows the silences in the view and watches their end. */
 void control_desk_start(ControlDesk *desk, Runtime *runtime);
+/* The clock was set, or the machine slept: ends the silences that are over by now. */
+void control_desk_look(ControlDesk *desk);
 void control_desk_done(ControlDesk *desk);
 
 /* A ControlHandler; userdata: the desk. */

@@ -56,7 +56,7 @@ static void add_result(JsonWriter *json, const Check *check, uint64_t now_usec) 
                 json_add_null(json, "duration_ms");
         } else {
                 json_add_seconds(json, "checked_at", check->checked_realtime_usec);
-                json_add_seconds(json, "age", now_usec - check->checked_usec);
+                json_add_seconds(json, "age", check_age_usec(check, now_usec));
                 /* What was remembered over a restart has no sample. */
                 if (check->results > 0)
                         json_add_number(json, "duration_ms",

@@ -51,6 +51,7 @@ typedef struct Fault {
         _Atomic uint64_t seen, failed;
         _Atomic int64_t clock_offset_s; /* of the clock on the wall */
         _Atomic uint64_t waits;         /* how often the loop looked what is ready */
+        _Atomic int64_t asleep_s;       /* CLOCK_BOOTTIME is ahead by */
 } Fault;
 
 extern void *__libc_malloc(size_t size);
@@ -181,5 +182,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret) {
 
         if (r == 0 && fault && clock == CLOCK_REALTIME)
                 ret->tv_sec += atomic_load(&fault->clock_offset_s);
+        if (r == 0 && fault && clock == CLOCK_BOOTTIME)
+                ret->tv_sec += atomic_load(&fault->asleep_s);
         return r;
 }

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Has calls of a running healthd fail, by tests/faults/fault.c."""
 
+import ctypes
 import errno
 import mmap
 import os
 import struct
+
+import pytest
 
 # In the order of Call in fault.c, each with the errors it is tried with.
 CALLS = {
@@ -23,6 +26,25 @@ CALLS = {
     "malloc": (errno.ENOMEM,),
 }
 EVER = 1 << 62
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_PIDFD_GETFD = 438
+
+
+def fire_clock_timer(pid):
+    """The kernel cancels this timer at a wake-up, which only it can; that it elapses looks the same."""
+    directory = f"/proc/{pid}/fd"
+    number = next(int(name) for name in os.listdir(directory)
+                  if "[timerfd]" in os.readlink(f"{directory}/{name}"))
+    process = os.pidfd_open(pid)
+    try:
+        timer = LIBC.syscall(SYS_PIDFD_GETFD, process, number, 0)
+        if timer < 0:
+            pytest.skip(f"may not touch its descriptors: {os.strerror(ctypes.get_errno())}")
+        at_once = struct.pack("@4l", 0, 0, 0, 1)
+        assert LIBC.timerfd_settime(timer, 0, at_once, None) == 0
+        os.close(timer)
+    finally:
+        os.close(process)
 
 
 class Faults:
@@ -49,6 +71,12 @@ class Faults:
     def set_clock(self, seconds):
         """So much the clock on the wall is ahead (or, below 0, behind) from now on."""
         struct.pack_into("=q", self.memory, 48, seconds)
+
+    def sleep(self, pid, seconds):
+        """To the process, the machine has slept so long in all: the clocks say so, and it is woken."""
+        self.set_clock(seconds)
+        struct.pack_into("=q", self.memory, 64, seconds)
+        fire_clock_timer(pid)
 
     @property
     def seen(self):
