@@ -19,6 +19,7 @@ struct CurlGlue {
         Reactor *reactor;
         Timer timer;
         size_t n_transfers;
+        CurlTransfer *unwatched; /* a list of those that would stand still */
         bool has_hashed_authorities;
         bool dispatching;
         bool unwanted; /* freed while dispatching */
@@ -63,6 +64,45 @@ static void transfer_end(CurlTransfer *transfer, CURLcode result) {
                                      transfer);
 }
 
+/* From a callback of libcurl's, which must not be entered again from there. */
+static void transfer_note_unwatched(CurlTransfer *transfer, int error) {
+        if (!transfer || !transfer->on_done || transfer->watch_errno != 0)
+                return;
+        transfer->watch_errno = error;
+        transfer->next_unwatched = transfer->glue->unwatched;
+        transfer->glue->unwatched = transfer;
+}
+
+static void transfer_forget_unwatched(CurlTransfer *transfer) {
+        CurlTransfer **place = &transfer->glue->unwatched;
+
+        if (transfer->watch_errno == 0)
+                return;
+        while (*place != transfer)
+                place = &(*place)->next_unwatched;
+        *place = transfer->next_unwatched;
+        transfer->watch_errno = 0;
+}
+
+/* May free the transfer, and the glue if it is not dispatching. */
+static void transfer_finish(CurlTransfer *transfer, CURLcode result) {
+        CurlHandler on_done = transfer->on_done;
+
+        transfer->on_done = NULL;
+        on_done(transfer, result, transfer->userdata);
+}
+
+/* What nobody would notice the answer of: it is not the server's fault. May free the transfer. */
+static void transfer_give_up(CurlTransfer *transfer) {
+        int error = transfer->watch_errno;
+
+        curl_transfer_cancel(transfer);
+        (void) snprintf(transfer->error, sizeof(transfer->error),
+                        "healthd cannot watch the connection: %s%s", strerrordesc_np(error),
+                        error == ENOSPC ? " (raise fs.epoll.max_user_watches by sysctl)" : "");
+        transfer_finish(transfer, CURLE_OUT_OF_MEMORY);
+}
+
 /* Tells libcurl what happened, then hands over what is finished. May free the glue. */
 static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
         CURLMsg *message;
@@ -77,9 +117,13 @@ static void glue_dispatch(CurlGlue *glue, curl_socket_t fd, int events) {
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
                 if (!transfer->keep_connection || result != CURLE_OK)
                         transfer_end(transfer, result);
+                else
+                        transfer_forget_unwatched(transfer);
                 transfer_add_advice(transfer, result);
-                transfer->on_done(transfer, result, transfer->userdata);
+                transfer_finish(transfer, result);
         }
+        while (!glue->unwanted && glue->unwatched)
+                transfer_give_up(glue->unwatched);
         glue->dispatching = false;
         if (glue->unwanted)
                 curl_glue_free(glue);
@@ -127,13 +171,31 @@ static uint32_t events_from_curl(int what) {
         return events;
 }
 
-/* CURLMOPT_SOCKETFUNCTION. As above, failures are left to the owners' deadlines. */
+static int glue_add_socket(CurlGlue *glue, curl_socket_t fd, uint32_t events) {
+        CurlSocket *socket = calloc(1, sizeof(CurlSocket));
+        int r;
+
+        if (!socket)
+                return -ENOMEM;
+        socket->glue = glue;
+        r = io_source_add(&socket->io, glue->reactor, fd, events, glue_on_socket, socket);
+        if (r >= 0 && curl_multi_assign(glue->multi, fd, socket) != CURLM_OK)
+                r = -ENOMEM;
+        if (r < 0) {
+                io_source_remove(&socket->io);
+                free(socket);
+        }
+        return r;
+}
+
+/* CURLMOPT_SOCKETFUNCTION. As above, a failure is not for libcurl: it ends the transfer alone. */
 static int glue_watch_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
                              void *socket_data) {
+        CurlTransfer *transfer = NULL;
         CurlGlue *glue = userdata;
         CurlSocket *socket = socket_data;
+        int r;
 
-        (void) easy;
         if (what == CURL_POLL_REMOVE) {
                 if (socket)
                         io_source_remove(&socket->io);
@@ -141,20 +203,13 @@ static int glue_watch_socket(CURL *easy, curl_socket_t fd, int what, void *userd
                 (void) curl_multi_assign(glue->multi, fd, NULL);
                 return 0;
         }
-        if (socket) {
-                (void) io_source_modify(&socket->io, events_from_curl(what));
+        r = socket ? io_source_modify(&socket->io, events_from_curl(what))
+                   : glue_add_socket(glue, fd, events_from_curl(what));
+        if (r >= 0)
                 return 0;
-        }
-        socket = calloc(1, sizeof(CurlSocket));
-        if (!socket)
-                return 0;
-        socket->glue = glue;
-        if (io_source_add(&socket->io, glue->reactor, fd, events_from_curl(what), glue_on_socket,
-                          socket) < 0 ||
-            curl_multi_assign(glue->multi, fd, socket) != CURLM_OK) {
-                io_source_remove(&socket->io);
-                free(socket);
-        }
+        /* libcurl has handles of its own, for connections that end. */
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+        transfer_note_unwatched(transfer, -r);
         return 0;
 }
 
@@ -339,6 +394,7 @@ int curl_transfer_start(CurlTransfer *transfer, CurlGlue *glue, CurlHandler on_d
                                  NULL);
         io_source_remove(&transfer->kept);
         transfer->socket_errno = 0;
+        transfer->watch_errno = 0;
         *transfer->error = '\0';
         transfer->on_done = on_done;
         transfer->userdata = userdata;
@@ -353,6 +409,7 @@ void curl_transfer_cancel(CurlTransfer *transfer) {
         if (!transfer->glue)
                 return;
         (void) curl_multi_remove_handle(transfer->glue->multi, transfer->easy);
+        transfer_forget_unwatched(transfer);
         transfer->glue->n_transfers--;
         transfer->glue = NULL;
 }

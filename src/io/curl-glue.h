@@ -19,8 +19,8 @@ typedef void (*CurlHandler)(CurlTransfer *transfer, CURLcode result, void *userd
 /* Embedded in its owner, zeroed before first use. Owns the easy handle. */
 struct CurlTransfer {
         CURL *easy;
-        CurlGlue *glue; /* NULL while not under way */
-        CurlHandler on_done;
+        CurlGlue *glue;      /* NULL while not under way */
+        CurlHandler on_done; /* NULL once it was called */
         void *userdata;
         struct curl_slist *connect_to;
         bool has_address;
@@ -31,8 +31,10 @@ struct CurlTransfer {
          */
         bool keep_connection;
         void (*on_kept_closed)(CurlTransfer *transfer, void *userdata);
-        IoSource kept;               /* the connection, between two transfers */
-        int socket_errno;            /* why no socket could be made, 0: one was */
+        IoSource kept;    /* the connection, between two transfers */
+        int socket_errno; /* why no socket could be made, 0: one was */
+        int watch_errno;  /* why its socket cannot be watched, 0: it can */
+        CurlTransfer *next_unwatched;
         char error[CURL_ERROR_SIZE]; /* libcurl's own words about a failure */
 };
 

@@ -115,6 +115,23 @@ def turns(count):
     return sorted({1 + i * count // most for i in range(most)})
 
 
+def test_a_server_is_not_accused_of_what_healthd_cannot_watch(daemon, faults, peers):
+    """At once, too, and not at the deadline."""
+    daemon.write_check("web", "[Check]\nType=http\nInterval=2s\nRetryInterval=2s\nTimeout=30s\n"
+                       f"FailAfter=1\n[HTTP]\nURL=http://127.0.0.1:{peers[0].port}/\n")
+    begin(daemon, faults)
+    daemon.wait_listening()
+    daemon.wait_status("web", "healthy")
+    # Nobody is answered meanwhile.
+    faults.arm("epoll_ctl", errno.ENOSPC)
+    time.sleep(3)
+    faults.disarm()
+    results = daemon.get("/health/history?check=web").json["samples"]
+    assert {result["status"] for result in results} == {"healthy", "error"}
+    assert max(result["duration_ms"] for result in results) < 3000
+    assert "healthd cannot watch the connection: No space left on device" in daemon.stderr()
+    daemon.wait_status("web", "healthy")
+
 @pytest.mark.parametrize("call", CALLS)
 def test_while_it_starts(daemon, faults, peers, call):
     names = write_checks(daemon, peers)
