@@ -49,6 +49,11 @@ void http_engine_run(HttpEngine *engine) {
                                        n_idle >= IDLE_RUNS_MAX ? LOOK_USEC : 0);
 }
 
+void http_engine_begin(HttpEngine *engine) {
+        (void) MHD_run(engine->daemon);
+        (void) timer_arm_after(&engine->again_timer, 0);
+}
+
 static void http_engine_on_again(Timer *timer, void *userdata) {
         HttpEngine *engine = userdata;
 

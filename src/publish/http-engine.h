@@ -46,5 +46,13 @@ int http_engine_start(HttpEngine *engine, Runtime *runtime, const HttpEngineSett
  */
 void http_engine_run(HttpEngine *engine);
 
+/*
+ * After a connection was added: what it has asked already is answered before another one is
+ * accepted. A connection that waits in systemd's socket outlives a SIGKILL of ours, an accepted one
+ * does not. Since 1.0 libmicrohttpd also needs it to start the connection. on_ready is called
+ * before the turn of the loop ends, for what is left to do.
+ */
+void http_engine_begin(HttpEngine *engine);
+
 /* Ends every connection at once. */
 void http_engine_stop(HttpEngine *engine);

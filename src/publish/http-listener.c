@@ -13,10 +13,7 @@
 #include "base/time-util.h"
 
 #define SHORTAGE_PAUSE_USEC (500 * USEC_PER_MSEC)
-/*
- * Then other sources have their turn: those that were accepted are answered before there are more.
- * A connection that waits in systemd's socket outlives a SIGKILL of ours, an accepted one does not.
- */
+/* Then other sources have their turn. */
 #define ACCEPT_BATCH        8
 
 struct HttpListener {

@@ -80,11 +80,8 @@ static int http_server_on_peer(const Peer *peer, void *userdata) {
                 http_server_arm_sweep(server);
         if (MHD_add_connection(engine->daemon, peer->fd, (const struct sockaddr *) &peer->address,
                                peer->address_length) == MHD_YES) {
-                /* Since 1.0 it takes note of the connection only; the next run starts it. */
-                if (server->adding) {
-                        server->now_usec = now_monotonic_usec();
-                        http_engine_run(engine);
-                }
+                server->now_usec = now_monotonic_usec();
+                http_engine_begin(engine);
                 if (!server->adding)
                         return 0;
         }

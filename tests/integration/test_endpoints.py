@@ -634,3 +634,54 @@ def test_health_json_of_the_ietf(daemon):
     assert daemon.get("/health/ready", headers=accept).json["status"] == "ready"
     assert daemon.get("/health", headers={**accept, "If-None-Match": answer.headers["etag"]}
                       ).status == 304
+
+
+def ask_all(address, count):
+    """So many connections, each with its request, before anybody is answered."""
+    clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(count)]
+    for client in clients:
+        client.settimeout(10)
+        client.connect(address)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return clients
+
+
+def count_lost(clients):
+    """Those that neither have a whole answer nor wait for the next process. Closes them."""
+    lost = 0
+    for client in clients:
+        answer = b""
+        client.setblocking(False)
+        try:
+            while data := client.recv(4096):
+                answer += data
+        except BlockingIOError:
+            answer = b"waits"
+        except ConnectionResetError:
+            pass
+        lost += answer != b"waits" and not answer.rstrip().endswith(b"}")
+        client.close()
+    return lost
+
+
+def test_a_kill_loses_no_more_than_the_request_under_way(daemon, tmp_path):
+    """What was accepted is answered before more is; what waits outlives the process."""
+    address = str(tmp_path / "kept.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(address)
+        listener.listen(512)
+        # As systemd passes it.
+        prefix = ("bash", "-c", 'export LISTEN_FDS=1 LISTEN_PID=$$; exec 3<&$1; shift; exec "$@"',
+                  "bash", str(listener.fileno()))
+        for delay_ms in range(8):
+            daemon.start(prefix=prefix, pass_fds=[listener.fileno()])
+            os.kill(daemon.process.pid, signal.SIGSTOP)
+            clients = ask_all(address, 300)
+            os.kill(daemon.process.pid, signal.SIGCONT)
+            clients[0].recv(1, socket.MSG_PEEK)  # it has begun
+            time.sleep(delay_ms / 1000)
+            daemon.process.kill()
+            daemon.process.wait()
+            assert count_lost(clients) <= 1
+            while select.select([listener], [], [], 0)[0]:
+                listener.accept()[0].close()
