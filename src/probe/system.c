@@ -25,6 +25,7 @@ typedef struct SystemProbe {
         StringList mounts;
         StringList exclude;
         CpuTimes cpu; /* of the run before; total 0: none yet */
+        ProcessCounter processes;
         Timer cpu_timer;
         Check *check;
         Sample sample;
@@ -84,7 +85,7 @@ static void measure_memory(Sample *sample) {
         sample_add_number(sample, "swap_percent", percent_of(swap_total - swap_free, swap_total));
 }
 
-static void measure_load(Sample *sample) {
+static void measure_load(Sample *sample, ProcessCounter *counter) {
         double load1, load5, load15, used, limit;
         unsigned processes;
         char text[256];
@@ -98,7 +99,7 @@ static void measure_load(Sample *sample) {
         if (file_read_small("/proc/sys/fs/file-nr", text, sizeof(text)) >= 0 &&
             sscanf(text, "%lf %*u %lf", &used, &limit) == 2)
                 sample_add_number(sample, "open_files_percent", percent_of(used, limit));
-        if (directory_count_numbers("/proc", &processes) >= 0)
+        if (process_counter_read(counter, "/proc", &processes) >= 0)
                 sample_add_number(sample, "processes", processes);
 }
 
@@ -328,7 +329,7 @@ static void system_finish(SystemProbe *probe, const CpuTimes *now) {
         probe->cpu = *now;
         measure_memory(&probe->sample);
         measure_disks(probe);
-        measure_load(&probe->sample);
+        measure_load(&probe->sample, &probe->processes);
         measure_pressure(&probe->sample);
         check_report(probe->check, &probe->sample);
 }

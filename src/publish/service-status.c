@@ -103,7 +103,10 @@ void service_status_touch(ServiceStatus *status) {
 
         if (!status->ready)
                 due_usec = status->told_usec + TELL_PACE_USEC / 10;
-        if (!timer_is_armed(&status->timer) || status->timer.due_usec > due_usec)
+        /* In this turn of the loop: a tick later is another wake-up. */
+        if (due_usec <= now_monotonic_usec())
+                (void) timer_arm_after(&status->timer, 0);
+        else if (!timer_is_armed(&status->timer) || status->timer.due_usec > due_usec)
                 (void) timer_arm_at(&status->timer, due_usec);
 }
 

@@ -245,6 +245,22 @@ def test_system_check_with_a_short_interval(daemon):
     assert "timed out" not in daemon.stderr()
 
 
+def wake_ups(daemon):
+    with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\t(\d+)", file.read(), re.MULTILINE)[1])
+
+
+def test_a_result_is_one_wake_up(daemon):
+    """The status line, too, is made in the turn of the loop that has the result."""
+    daemon.write_check("self", "[Check]\nType=application\nInterval=1100ms\n")
+    daemon.start()
+    daemon.wait_status("self", "healthy")
+    time.sleep(3)  # until the connections that asked are forgotten
+    before = wake_ups(daemon)
+    time.sleep(6.6)
+    assert 5 <= wake_ups(daemon) - before <= 8
+
+
 def test_an_expected_abort_answers_open_requests(daemon):
     """What systemd's watchdog does to a healthd that withholds its pings."""
     daemon.write_check("redis", COMMON + "Type=redis\n[Redis]\nAddress=127.0.0.1:1\n")

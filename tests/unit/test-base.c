@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -538,6 +543,83 @@ static void test_json_names_are_escaped(void **state) {
         assert_string_equal(text, "{\"a\\\"b\":1}");
 }
 
+static void make_numbered(const char *directory, int first, int last) {
+        char path[64];
+
+        for (int i = first; i <= last; i++) {
+                snprintf(path, sizeof(path), "%s/%d", directory, i);
+                assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+        }
+}
+
+/* Where the links are not those of the processes, as in a container, every one is counted. */
+static void test_process_counter_lists(void **state) {
+        char directory[] = "/tmp/test-base-XXXXXX", path[64];
+        ProcessCounter counter = {};
+        unsigned count;
+
+        (void) state;
+        assert_non_null(mkdtemp(directory));
+        for (int i = 1; i <= 5; i++) {
+                make_numbered(directory, 20 * i, 20 * i + 19);
+                assert_int_equal(process_counter_read(&counter, directory, &count), 0);
+                assert_int_equal(count, 20 * i);
+                assert_int_equal(counter.times_trusted, 0);
+        }
+        for (int i = 20; i < 120; i++) {
+                snprintf(path, sizeof(path), "%s/%d", directory, i);
+                assert_int_equal(unlink(path), 0);
+        }
+        assert_int_equal(rmdir(directory), 0);
+        assert_int_equal(process_counter_read(&counter, directory, &count), -ENOENT);
+}
+
+/* The same as by listing, at some moment at which nothing begins or ends. */
+static void test_process_counter_reads(void **state) {
+        ProcessCounter counter = {};
+        unsigned count = 0, listed = 1;
+
+        (void) state;
+        for (int i = 0; i < 1000 && count != listed; i++) {
+                assert_int_equal(process_counter_read(&counter, "/proc", &count), 0);
+                assert_int_equal(directory_count_numbers("/proc", &listed), 0);
+        }
+        assert_int_equal(count, listed);
+}
+
+/* Links are taken for processes where they are that, and looked at anew in the end. */
+static void test_process_counter_trusts(void **state) {
+        char directory[] = "/tmp/test-base-XXXXXX", path[64];
+        ProcessCounter counter = {};
+        struct stat st;
+        unsigned count, trusted;
+
+        (void) state;
+        assert_non_null(mkdtemp(directory));
+        snprintf(path, sizeof(path), "%s/1", directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(stat(directory, &st), 0);
+        /* Some file systems do not count directories as links. */
+        if (st.st_nlink == 3) {
+                assert_int_equal(process_counter_read(&counter, directory, &count), 0);
+                assert_int_equal(count, 1);
+                trusted = counter.times_trusted;
+                assert_true(trusted > 0);
+                snprintf(path, sizeof(path), "%s/module", directory);
+                assert_int_equal(mkdir(path, 0700), 0);
+                for (; trusted > 0; trusted--) {
+                        assert_int_equal(process_counter_read(&counter, directory, &count), 0);
+                        assert_int_equal(count, 2);
+                }
+                assert_int_equal(process_counter_read(&counter, directory, &count), 0);
+                assert_int_equal(count, 1);
+                assert_int_equal(rmdir(path), 0);
+        }
+        snprintf(path, sizeof(path), "%s/1", directory);
+        assert_int_equal(rmdir(path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_file_read_small(void **state) {
         char buffer[16];
 
@@ -573,6 +655,9 @@ int main(void) {
                 cmocka_unit_test(test_json_strings),
                 cmocka_unit_test(test_json_names_are_escaped),
                 cmocka_unit_test(test_file_read_small),
+                cmocka_unit_test(test_process_counter_lists),
+                cmocka_unit_test(test_process_counter_reads),
+                cmocka_unit_test(test_process_counter_trusts),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
