@@ -50,14 +50,28 @@ def join_chunks(text):
         text = text[length + 2:]
 
 
-async def ask(address, path):
+class Progress:
+    """How far a request has come, for those that get no answer."""
+
+    def __init__(self):
+        self.begin = time.monotonic()
+        self.text = "not connected"
+
+    def note(self, text):
+        self.text = f"{text} after {1000 * (time.monotonic() - self.begin):.2f} ms"
+
+
+async def ask(address, path, progress):
     with connect(address) as client:
+        progress.note("connected")
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                        .encode())
+        progress.note("asked")
         client.setblocking(False)
         answer = b""
         while data := await asyncio.get_running_loop().sock_recv(client, 65536):
             answer += data
+            progress.note(f"{len(answer)} bytes")
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise ValueError(f"answer {answer[:60]!r}")
@@ -70,13 +84,15 @@ async def ask(address, path):
 
 
 async def timed(address, path, results):
-    begin = time.monotonic()
+    progress = Progress()
     try:
-        await asyncio.wait_for(ask(address, path), 20)
+        await asyncio.wait_for(ask(address, path, progress), 20)
         error = None
     except Exception as caught:  # every kind of failure counts
-        error = f"{address}: {type(caught).__name__} {caught}"
-    results.append((time.monotonic() - begin, error))
+        last = progress.text
+        progress.note(f"{type(caught).__name__} {caught}")
+        error = f"{address}: {last}, {progress.text}"
+    results.append((time.monotonic() - progress.begin, error))
 
 
 async def main(rate, paths, addresses):
