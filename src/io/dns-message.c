@@ -200,8 +200,10 @@ static int answer_add_records(DnsAnswer *answer, DnsType type, ns_msg *message) 
         /* Of an answer that is broken nothing is believed. */
         if (answer->error)
                 answer->records = string_list_free(answer->records);
-        if (r >= 0 && n == 0 && !answer->error)
+        if (r >= 0 && n == 0 && !answer->error) {
                 answer->error = "the name has no record of this type";
+                answer->absent = true;
+        }
         return r;
 }
 

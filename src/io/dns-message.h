@@ -36,6 +36,7 @@ typedef struct DnsQuestion {
  * struct DnsAnswer - What a name server said.
  * @truncated: it has more to say than fits; ask again over TCP
  * @error: why there are no records, for people; NULL if there are some
+ * @absent: because the name has none of this type, which is no failure of the server
  * @records: those of the type that was asked for, as in a zone file, in lower case (but for TXT)
  * and without the dot at the end of names: "10.0.0.1", "10 mail.example"
  * @ttl: the shortest of them, in seconds
@@ -43,6 +44,7 @@ typedef struct DnsQuestion {
 typedef struct DnsAnswer {
         bool truncated;
         const char *error;
+        bool absent;
         StringList records;
         uint32_t ttl;
 } DnsAnswer;

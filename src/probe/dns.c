@@ -51,7 +51,8 @@ typedef struct DnsProbe {
         StringList records;
         uint32_t ttl;
         bool has_ttl;
-        const char *error; /* of an answer that has no records */
+        const char *error;  /* of an answer that has no records */
+        const char *broken; /* any: "A" or "AAAA", which has that error and should not */
         uint64_t started_usec;
 } DnsProbe;
 
@@ -116,6 +117,13 @@ static void dns_add_records(const DnsProbe *probe, Sample *sample) {
         add_difference(sample, "unexpected", probe->records, probe->expected);
 }
 
+/* Whoever looks the name up asks for both, and waits for the one that does not come. */
+static void dns_fail_half(const DnsProbe *probe, const char *type, const char *error,
+                          Sample *sample) {
+        sample_fail(sample, "asking %s for %s of %s: %s; it answered for %s", probe->server_text,
+                    type, probe->name, error, string_equal(type, "A") ? "AAAA" : "A");
+}
+
 static void dns_report(DnsProbe *probe) {
         _cleanup_(sample_done) Sample sample = {};
 
@@ -126,6 +134,8 @@ static void dns_report(DnsProbe *probe) {
                 sample_add_number(&sample, "count", 0);
                 sample_fail(&sample, "%s: %s", probe->shown, probe->error);
         }
+        if (probe->records && probe->broken)
+                dns_fail_half(probe, probe->broken, probe->error, &sample);
         dns_stop(probe);
         check_report(TAKE_PTR(probe->check), &sample);
 }
@@ -177,12 +187,15 @@ static int dns_look_up(DnsProbe *probe) {
 
 /* ---- by a name server ---- */
 
-static int dns_take(DnsProbe *probe, const DnsAnswer *answer) {
+static int dns_take(DnsProbe *probe, const DnsAnswer *answer, const char *type) {
         int r;
 
-        if (answer->error)
+        /* That there are none is the weaker reason. */
+        if (answer->error && !probe->broken) {
                 probe->error = answer->error;
-        else if (!probe->has_ttl || answer->ttl < probe->ttl)
+                probe->broken = answer->absent ? NULL : type;
+        }
+        if (!answer->error && (!probe->has_ttl || answer->ttl < probe->ttl))
                 probe->ttl = answer->ttl;
         probe->has_ttl = probe->has_ttl || !answer->error;
         for (size_t i = 0; answer->records && answer->records[i]; i++) {
@@ -193,9 +206,9 @@ static int dns_take(DnsProbe *probe, const DnsAnswer *answer) {
         return 0;
 }
 
-static void dns_on_answer(DnsProbe *probe, int error, const DnsAnswer *answer) {
+static void dns_on_answer(DnsProbe *probe, int error, const DnsAnswer *answer, const char *type) {
         if (error == 0)
-                error = dns_take(probe, answer);
+                error = dns_take(probe, answer, type);
         if (error < 0)
                 dns_fail(probe, error);
         else if (--probe->n_under_way == 0)
@@ -206,14 +219,14 @@ static void dns_on_first(int error, const DnsAnswer *answer, void *userdata) {
         DnsProbe *probe = userdata;
 
         probe->queries[0] = NULL;
-        dns_on_answer(probe, error, answer);
+        dns_on_answer(probe, error, answer, "A");
 }
 
 static void dns_on_second(int error, const DnsAnswer *answer, void *userdata) {
         DnsProbe *probe = userdata;
 
         probe->queries[1] = NULL;
-        dns_on_answer(probe, error, answer);
+        dns_on_answer(probe, error, answer, "AAAA");
 }
 
 static int dns_ask(DnsProbe *probe) {
@@ -246,6 +259,7 @@ static int dns_start(void *instance, Check *check) {
         probe->check = check;
         probe->has_ttl = false;
         probe->error = NULL;
+        probe->broken = NULL;
         probe->started_usec = now_monotonic_usec();
         r = probe->server_text ? dns_ask(probe) : dns_look_up(probe);
         /* That there is no way to the server is a result. */
@@ -258,7 +272,10 @@ static void dns_cancel(void *instance, Sample *sample) {
         DnsProbe *probe = instance;
 
         sample_add_number(sample, "resolve_ms", time_since_ms(probe->started_usec));
-        sample_fail(sample, "%s: no answer", probe->shown);
+        if (probe->record_type != RECORD_ANY || !probe->server_text || probe->n_under_way != 1)
+                sample_fail(sample, "%s: no answer", probe->shown);
+        else
+                dns_fail_half(probe, probe->queries[0] ? "A" : "AAAA", "no answer", sample);
         dns_stop(probe);
         probe->check = NULL;
 }

@@ -263,6 +263,42 @@ def test_hostile_servers(daemon):
             assert checks[name]["details"]["addresses"] == "10.0.0.1", checks[name]
 
 
+# What is said of an answer for A with this answer for AAAA beside it, and its errors.
+HALVES = {
+    "servfail": (lambda question: [reply(question, b"\x81\x82", 0, b"")], "SERVFAIL): look at its log"),
+    "nxdomain": (lambda question: [reply(question, b"\x81\x83", 0, b"")], "(NXDOMAIN)"),
+    "broken": (lambda question: [reply(question)[:-3]], "cut off or broken"),
+    "silent": (lambda question: [], "no answer"),
+    "none": (lambda question: [reply(question, answers=0, records=b"")], None),
+}
+
+
+def test_half_an_answer_is_none(daemon):
+    """Both A and AAAA are asked for: an error of one is not made good by the other."""
+    def half(act, broken_type):
+        return lambda question: act(question) if question[-3] == broken_type else \
+            [reply(question, records=ANSWER if question[-3] == 1 else
+                   ANSWER[:3] + b"\x1c" + ANSWER[4:10] + b"\x00\x10\xfd" + bytes(14) + b"\x01")]
+    types = {"A": 1, "AAAA": 28}
+    with contextlib.ExitStack() as stack:
+        checks = run_checks(daemon, {
+            f"{name}-{kind}": section("orders.test", "Server=127.0.0.1:" + str(
+                stack.enter_context(name_server(half(act, types[kind])))))
+            for name, (act, _) in HALVES.items() for kind in types
+        }, COMMON)
+    for name, (_, said) in HALVES.items():
+        for kind, other in ("A", "AAAA"), ("AAAA", "A"):
+            check = checks[f"{name}-{kind}"]
+            if not said:
+                assert check["status"] == "healthy", check
+            else:
+                assert check["status"] == "unhealthy", (name, kind, check)
+                assert f" for {kind} of orders.test: " in check["error"] and said in check["error"]
+                assert check["error"].endswith(f"; it answered for {other}"), check["error"]
+            if name != "silent":
+                assert check["details"]["addresses"] == {"A": "10.0.0.1", "AAAA": "fd00::1"}[other]
+
+
 MISTAKES = {
     "no_name": ([], "Name= is missing"),
     "name": (["Name=" + "a" * 64 + ".test"], "no domain name"),
