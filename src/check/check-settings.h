@@ -17,32 +17,36 @@ typedef struct ConditionList {
         size_t n_items;
 } ConditionList;
 
+/*
+ * With thousands of checks it is the memory that takes the time: what each result needs lies
+ * together at the end, where that of Check begins.
+ */
 typedef struct CheckSettings {
-        char *name;
         char *type_name;
         char *description;
-        uint64_t interval_usec;
-        uint64_t timeout_usec;
-        uint64_t retry_interval_usec;
-        unsigned fail_after;
-        unsigned pass_after;
-        unsigned breaker_after; /* 0: no breaker */
-        uint64_t breaker_reset_usec;
-        uint64_t breaker_max_reset_usec;
-        bool required;
-        bool watchdog;
-        StringList groups;
-        StringList depends_on;
-        ConditionList degraded_when;
-        ConditionList unhealthy_when;
-        MaintenanceList maintenance; /* when nobody is to be told of failures */
-        GuardSettings guard;
-
         const ProbeType *type; /* NULL if the file is broken; then problem says why */
         void *instance;        /* prepared; owned */
         char *problem;         /* the first mistakes of the file, for the endpoint */
-        StringList secrets;    /* for redaction */
         uint64_t identity;     /* equal for equal contents, secrets included */
+        unsigned fail_after;
+        unsigned pass_after;
+        uint64_t breaker_reset_usec;
+        uint64_t breaker_max_reset_usec;
+        MaintenanceList maintenance; /* when nobody is to be told of failures */
+        GuardSettings guard;
+
+        ConditionList degraded_when;
+        ConditionList unhealthy_when;
+        StringList secrets; /* for redaction */
+        StringList depends_on;
+        uint64_t retry_interval_usec;
+        char *name;
+        StringList groups;
+        unsigned breaker_after; /* 0: no breaker */
+        bool required;
+        bool watchdog;
+        uint64_t interval_usec;
+        uint64_t timeout_usec;
 } CheckSettings;
 
 /*

@@ -44,6 +44,7 @@ int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer,
         check->type = check->settings.type;
         check->instance = check->settings.instance;
         check->runtime = runtime;
+        check->seed = hash_add_string(HASH_START, check->settings.name);
         check->observer = observer;
         check->observer_userdata = userdata;
         check->settling = (Settling){
@@ -64,9 +65,8 @@ int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer,
 
 /* 0 to 1, the same for the same name and number. */
 static double check_random(const Check *check, uint64_t number) {
-        uint64_t hash = hash_add_string(HASH_START, check->settings.name);
+        uint64_t hash = hash_add(check->seed, &number, sizeof(number));
 
-        hash = hash_add(hash, &number, sizeof(number));
         /* FNV's high bits are poor for short names: mix them once more. */
         hash ^= hash >> 32;
         hash *= UINT64_C(0x9e3779b97f4a7c15);

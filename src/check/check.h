@@ -36,37 +36,38 @@ typedef struct CheckChanges {
  */
 typedef void (*CheckObserver)(Check *check, const CheckChanges *changes, void *userdata);
 
+/* In the order of use: see CheckSettings. */
 struct Check {
-        CheckSettings settings; /* owned */
-        const ProbeType *type;  /* NULL: the configuration is broken */
-        void *instance;
-        Runtime *runtime;
-        CheckObserver observer;
-        void *observer_userdata;
-
-        Timer timer; /* of the next run; while it runs, of its deadline */
-        bool running;
-        bool runs_early; /* the next run was moved forward by check_run_soon() */
-        bool ran_early;  /* the last run was */
-        bool hurried;    /* by check_look_again(), until it fails or has settled */
-        uint64_t started_usec;
-        uint64_t runs;
-        uint64_t results;                    /* of this process; a restored check has had none */
-        uint64_t result_counts[_STATUS_MAX]; /* the same, by what they were */
-        Durations durations;                 /* of the same */
-        uint64_t idle_runs;                  /* that found nothing to judge yet, of this process */
-
-        History *history; /* what was; borrowed, NULL if it is not kept */
+        CheckSettings settings;                       /* owned */
+        const ProbeType *type;                        /* NULL: the configuration is broken */
+        uint64_t checked_usec, checked_realtime_usec; /* when the last result came; 0: never */
+        uint64_t results; /* of this process; a restored check has had none */
         Settling settling;
         Breaker breaker;
-        Sample sample;      /* the last result */
+
+        void *instance;
+        Runtime *runtime;
+        Timer timer;   /* of the next run; while it runs, of its deadline */
+        uint64_t seed; /* of what is random: of its name, so that it is the same each time */
+        uint64_t started_usec;
+        uint64_t runs;
+        bool running;
+        bool runs_early;    /* the next run was moved forward by check_run_soon() */
+        bool ran_early;     /* the last run was */
+        bool hurried;       /* by check_look_again(), until it fails or has settled */
         Status last_status; /* of the last result alone, unknown before the first */
+        Sample sample;      /* the last result */
         char *reason;       /* of the last result, NULL if healthy */
-        char *last_reason;  /* of the last result that was not healthy, NULL before one */
-        uint64_t checked_usec, checked_realtime_usec;    /* when the last result came; 0: never */
+        History *history;   /* what was; borrowed, NULL if it is not kept */
+        CheckObserver observer;
+        void *observer_userdata;
         uint64_t passed_realtime_usec;                   /* when the last one passed; 0: never */
         uint64_t since_usec, since_realtime_usec;        /* of the settled status */
         uint64_t checked_asleep_usec, since_asleep_usec; /* what the machine slept since then */
+        char *last_reason; /* of the last result that was not healthy, NULL before one */
+        uint64_t result_counts[_STATUS_MAX]; /* results by what they were */
+        Durations durations;                 /* of the same */
+        uint64_t idle_runs;                  /* that found nothing to judge yet, of this process */
 };
 
 /*

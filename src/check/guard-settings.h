@@ -16,11 +16,11 @@ typedef enum GuardMode {
 } GuardMode;
 
 typedef struct GuardSettings {
-        StringList units;
         int mode;               /* GuardMode */
         uint64_t cooldown_usec; /* from the unit's last start, and from the last action */
         uint64_t grace_usec;    /* from the unit's last start */
         RateLimit budget;
+        StringList units;
 } GuardSettings;
 
 /* The keys, for the table of [Check]; offset: of the GuardSettings in the table's struct. */

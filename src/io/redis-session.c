@@ -15,11 +15,12 @@
 #define LOGIN_MAX 2
 
 struct RedisSession {
+        const char *names[LOGIN_MAX + REDIS_COMMANDS_MAX]; /* of the commands, for people */
+
+        /* Needed each time, and therefore together: there may be thousands. */
         RedisSettings settings;
         const RedisHandlers *handlers;
         void *userdata;
-
-        const char *names[LOGIN_MAX + REDIS_COMMANDS_MAX]; /* of the commands, for people */
         size_t n_commands, n_login;
         TextBuffer request; /* all of them; a kept connection is logged in and skips those */
         size_t login_length;

@@ -20,23 +20,24 @@
 #define RETRY_USEC   (50 * USEC_PER_MSEC)
 
 struct Stream {
-        Runtime *runtime;
-        StreamTarget target;
+        /* All that is needed once it is connected, together: there may be thousands. */
+        IoSource io;
         StreamHandler on_event;
         void *userdata;
+        StreamTarget target;
+        int fd; /* in TLS libcurl's, else ours */
+        bool connected;
+        bool failed;
 
+        Runtime *runtime;
         ResolverQuery *query;
         ResolverAnswer answer; /* addresses to try; of a unix socket one, which is empty */
         size_t next_address;
         Timer timer;
 
-        int fd; /* in TLS libcurl's, else ours */
-        IoSource io;
         CurlGlue *glue;
         CurlTransfer transfer;
 
-        bool connected;
-        bool failed;
         int failure;                    /* errno of what failed last, 0: not known */
         const ResolvedAddress *address; /* that was tried last, NULL before the first */
         const char *doing;              /* the stage, for people, before the place */
