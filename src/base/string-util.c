@@ -131,8 +131,13 @@ static bool utf8_is_control(const char *text, size_t length) {
 
 void string_make_printable(char *text) {
         while (text && *text) {
-                size_t length = utf8_sequence_length(text, 4);
+                size_t length;
 
+                if (*text >= ' ' && *text <= '~') {
+                        text++;
+                        continue;
+                }
+                length = utf8_sequence_length(text, 4);
                 if (length == 0)
                         *text = '?';
                 else if (utf8_is_control(text, length))

@@ -11,12 +11,30 @@
 
 #define SAMPLE_TEXT_MAX (256 * 1024)
 
+/* Every name was added behind the one before it: they can only move to the front. */
+static void sample_gather_names(Sample *sample) {
+        size_t size = 0;
+
+        for (size_t i = 0; i < sample->n_names; i++) {
+                const char *name = sample->text + sample->details[i].name;
+                size_t length = strlen(name);
+
+                memmove(sample->text + size, name, length + 1);
+                sample->details[i].name = (uint32_t) size;
+                size += length + 1;
+        }
+        sample->names_size = size;
+        sample->scattered = false;
+}
+
 void sample_reset(Sample *sample) {
+        if (sample->scattered)
+                sample_gather_names(sample);
         free(sample->error);
         sample->error = NULL;
         sample->result = SAMPLE_MEASURED;
         sample->n_details = 0;
-        sample->text_size = 0;
+        sample->text_size = sample->names_size;
         sample->truncated = false;
         sample->duration_usec = 0;
 }
@@ -87,14 +105,28 @@ static Detail *sample_append(Sample *sample, const char *name) {
         offset = sample_add_text(sample, name, strnlen(name, SAMPLE_STRING_MAX));
         if (offset < 0)
                 return NULL;
+        sample->scattered = true;
         sample->details[sample->n_details] = (Detail){ .name = (uint32_t) offset };
-        return &sample->details[sample->n_details++];
+        sample->n_names = ++sample->n_details;
+        return &sample->details[sample->n_details - 1];
+}
+
+/* The detail that had its place the time before, if it is of that name; then no other one is. */
+static Detail *sample_get_kept(Sample *sample, const char *name) {
+        Detail *detail = &sample->details[sample->n_details];
+
+        if (sample->n_details >= sample->n_names || strcmp(sample->text + detail->name, name) != 0)
+                return NULL;
+        sample->n_details++;
+        return detail;
 }
 
 /* The detail of that name, made if it is new. */
 static Detail *sample_get(Sample *sample, const char *name) {
-        Detail *detail = (Detail *) sample_find(sample, name);
+        Detail *detail = sample_get_kept(sample, name);
 
+        if (!detail)
+                detail = (Detail *) sample_find(sample, name);
         if (!detail)
                 detail = sample_append(sample, name);
         if (!detail)

@@ -34,21 +34,28 @@ typedef enum SampleResult {
         SAMPLE_INTERNAL_ERROR, /* healthd itself could not carry the probe out: error */
 } SampleResult;
 
+/*
+ * A sample that is used again has the same details in the same order nearly always. So it keeps
+ * their names: the details from n_details up to n_names are no more than the names that were there
+ * the time before.
+ */
 typedef struct Sample {
         SampleResult result;
         char *error; /* unless measured */
         Detail *details;
-        size_t n_details, details_allocated;
+        size_t n_details, n_names, details_allocated;
         char *text; /* all names and strings, so that a sample is two allocations */
         size_t text_size, text_allocated;
-        bool truncated; /* something did not fit: out of memory or over a limit */
+        size_t names_size; /* what text begins with: names that are kept, and nothing else */
+        bool scattered;    /* there are other names, too, or some of those are forgotten */
+        bool truncated;    /* something did not fit: out of memory or over a limit */
         uint64_t duration_usec;
 } Sample;
 
 #define SAMPLE_DETAILS_MAX 256
 #define SAMPLE_STRING_MAX  512
 
-/* Empties it, keeps the memory. */
+/* Empties it, keeps the memory and the names. */
 void sample_reset(Sample *sample);
 void sample_done(Sample *sample);
 

@@ -46,6 +46,48 @@ static void test_sample_replaces_and_finds(void **state) {
         assert_int_equal(sample.result, SAMPLE_MEASURED);
 }
 
+/* Whatever was in it before: the names that are kept are not in the way of others. */
+static void test_sample_is_used_again(void **state) {
+        static const char *const names[] = { "a", "b", "ab", "", "connected", "c", "ba", "role" };
+        _cleanup_(sample_done) Sample sample = {};
+        unsigned seed = 1;
+
+        (void) state;
+        for (unsigned turn = 0; turn < 5000; turn++) {
+                const char *order[ELEMENTS(names)];
+                int values[ELEMENTS(names)];
+                size_t n = 0;
+
+                sample_reset(&sample);
+                assert_int_equal(sample.n_details, 0);
+                for (size_t i = 0; i < ELEMENTS(names); i++)
+                        assert_null(sample_find(&sample, names[i]));
+                /* Mostly in order. */
+                for (unsigned i = 0; i < turn % 10; i++) {
+                        bool in_order = rand_r(&seed) % 8 > 0;
+                        size_t name = (in_order ? i : (unsigned) rand_r(&seed)) % ELEMENTS(names);
+                        size_t place = 0;
+                        char text[16];
+
+                        while (place < n && order[place] != names[name])
+                                place++;
+                        n += place == n;
+                        order[place] = names[name];
+                        values[place] = rand_r(&seed) % 1000;
+                        snprintf(text, sizeof(text), "%d", values[place]);
+                        sample_add_string(&sample, names[name], text);
+                }
+                assert_int_equal(sample.n_details, n);
+                for (size_t i = 0; i < n; i++) {
+                        const Detail *detail = sample_find(&sample, order[i]);
+
+                        assert_ptr_equal(detail, &sample.details[i]);
+                        assert_int_equal(atoi(detail_string(&sample, detail)), values[i]);
+                }
+                assert_true(sample.text_size < 256);
+        }
+}
+
 static void test_sample_is_bounded(void **state) {
         _cleanup_(sample_done) Sample sample = {};
         _cleanup_free_ char *long_text = calloc(1, 4001);
@@ -684,6 +726,7 @@ static void test_settings_identity(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sample_replaces_and_finds),
+                cmocka_unit_test(test_sample_is_used_again),
                 cmocka_unit_test(test_sample_is_bounded),
                 cmocka_unit_test(test_condition_eval),
                 cmocka_unit_test(test_condition_parse_refuses),
