@@ -9,6 +9,7 @@
 #include "base/time-util.h"
 
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
+#define HEAP_CHILDREN   8
 
 /* With its own copy of the time: with thousands of timers, to look at each is to wait for memory.
  */
@@ -18,7 +19,10 @@ typedef struct HeapItem {
 } HeapItem;
 
 struct Scheduler {
-        /* A binary heap, the earliest at 1; index 0 is not used. */
+        /*
+         * The earliest at 1; index 0 is not used. Each has eight below it, because what moves in it
+         * is told its place, at the price of a wait for memory: there are few places to move to.
+         */
         HeapItem *heap;
         size_t n_timers;
         size_t allocated;
@@ -31,18 +35,36 @@ static void heap_place(Scheduler *scheduler, HeapItem item, size_t position) {
         item.timer->position = position;
 }
 
+static size_t heap_parent(size_t position) {
+        return (position - 2) / HEAP_CHILDREN + 1;
+}
+
+/* The earliest one below it, 0 if there is none. */
+static size_t heap_earliest_child(const Scheduler *scheduler, size_t position) {
+        size_t first = (position - 1) * HEAP_CHILDREN + 2, earliest = first;
+
+        if (first > scheduler->n_timers)
+                return 0;
+        for (size_t i = first + 1; i < first + HEAP_CHILDREN && i <= scheduler->n_timers; i++)
+                if (scheduler->heap[i].due_usec < scheduler->heap[earliest].due_usec)
+                        earliest = i;
+        return earliest;
+}
+
 static void heap_sift(Scheduler *scheduler, HeapItem item, size_t position) {
         HeapItem *heap = scheduler->heap;
-        size_t child;
+        size_t other;
 
-        for (; position > 1 && heap[position / 2].due_usec > item.due_usec; position /= 2)
-                heap_place(scheduler, heap[position / 2], position);
-        for (; (child = 2 * position) <= scheduler->n_timers; position = child) {
-                if (child < scheduler->n_timers && heap[child + 1].due_usec < heap[child].due_usec)
-                        child++;
-                if (heap[child].due_usec >= item.due_usec)
+        for (; position > 1; position = other) {
+                other = heap_parent(position);
+                if (heap[other].due_usec <= item.due_usec)
                         break;
-                heap_place(scheduler, heap[child], position);
+                heap_place(scheduler, heap[other], position);
+        }
+        for (; (other = heap_earliest_child(scheduler, position)); position = other) {
+                if (heap[other].due_usec >= item.due_usec)
+                        break;
+                heap_place(scheduler, heap[other], position);
         }
         heap_place(scheduler, item, position);
 }
