@@ -42,6 +42,16 @@ void check_state_save(const Check *check, CheckState *ret) {
                 check->type->save(check->instance, ret->kept);
 }
 
+size_t check_state_size(const CheckState *state) {
+        size_t reason = strnlen(state->last_reason, sizeof(state->last_reason)), n_kept;
+
+        if (reason > 0)
+                return offsetof(CheckState, last_reason) + reason;
+        for (n_kept = ELEMENTS(state->kept); n_kept > 0 && state->kept[n_kept - 1] == 0;)
+                n_kept--;
+        return offsetof(CheckState, kept) + n_kept * sizeof(state->kept[0]);
+}
+
 int check_state_restore_kept(Check *check, const CheckState *state) {
         assert(check->runs == 0);
         if (!check->type || !check->type->restore)

@@ -20,6 +20,8 @@ typedef struct CheckState {
 } CheckState;
 
 void check_state_save(const Check *check, CheckState *ret);
+/* How much of it is to be kept: what is empty at its end is not, and is 0 before it is read. */
+size_t check_state_size(const CheckState *state);
 
 /*
  * Puts a saved state into a check that has not run yet. Times of CLOCK_MONOTONIC in it must be of

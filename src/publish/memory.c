@@ -14,7 +14,7 @@
 #include "publish/state-store.h"
 
 /* To be raised when CheckState, History or one of the globals below change. */
-#define STATE_VERSION 5
+#define STATE_VERSION 6
 
 static const char *const global_names[] = { "alerts", "budget", "guards", "silences", NULL };
 
@@ -251,19 +251,26 @@ static void memory_set_history(const Memory *memory, Check *check) {
                 history_init(check->history, memory->history);
 }
 
-static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
+static void memory_write_state(const StateSlot *slot, const Check *check) {
         CheckState state;
+
+        check_state_save(check, &state);
+        (void) state_slot_write(slot, &state, check_state_size(&state));
+}
+
+static void memory_restore(const Memory *memory, Check *check, bool same_boot) {
+        CheckState state = {};
         StateSlot slot;
         size_t size;
 
         if (!memory_find(memory, check, &slot))
                 return;
-        if (state_slot_read(&slot, &state, sizeof(state), &size) >= 0 && size == sizeof(state))
+        if (state_slot_read(&slot, &state, sizeof(state), &size) >= 0 &&
+            size == check_state_size(&state))
                 (void) (same_boot ? check_state_restore(check, &state, now_monotonic_usec())
                                   : check_state_restore_kept(check, &state));
         /* Also where nothing was restored: a record of another boot must not stay. */
-        check_state_save(check, &state);
-        (void) state_slot_write(&slot, &state, sizeof(state));
+        memory_write_state(&slot, check);
 }
 
 static void memory_save_guards(Memory *memory) {
@@ -305,7 +312,6 @@ int memory_bind(Memory *memory, const CheckSet *checks) {
 }
 
 void memory_note(Memory *memory, const Check *check, const CheckChanges *changes) {
-        CheckState state;
         StateSlot slot;
 
         if (!check->history)
@@ -316,8 +322,7 @@ void memory_note(Memory *memory, const Check *check, const CheckChanges *changes
         if (changes->transition)
                 history_push_transition(check->history, check->checked_realtime_usec,
                                         changes->transition->previous, changes->transition->status);
-        check_state_save(check, &state);
-        (void) state_slot_write(&slot, &state, sizeof(state));
+        memory_write_state(&slot, check);
 }
 
 RestartBudget *memory_budget(Memory *memory) {
