@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """healthd as a service under a real systemd, from installed files."""
 
+import json
+import re
 import time
 
 import pytest
 
+import servers
 from process import wait_until
 
 SERVICE = "healthd.service"
@@ -270,6 +273,62 @@ def test_credential_is_read_and_never_shown(machine):
         assert secret not in str(shown)
     finally:
         machine.enter("redis-cli", "-a", secret, "CONFIG", "SET", "requirepass", "")
+
+
+def test_the_port_has_its_certificate_from_credentials(machine, tmp_path):
+    """Files that root alone may read; renewed by a restart, since systemd hands them over then."""
+    authority = servers.Certificates(tmp_path)
+    token = "0123456789abcdef0123456789abcdef"
+
+    def install(name):
+        for file, kind in zip(authority.issue(name, purpose="serverAuth"), ("crt", "key")):
+            machine.write_file(f"/etc/healthd-tls/host.{kind}", file.read_text(), mode=0o600)
+
+    def ask(*options, url="https://127.0.0.1:9797/health/checks/application_metrics"):
+        """(status, who the server says it is, the body)"""
+        answer = machine.enter("curl", "--silent", "--verbose", "--max-time", "10", "--cacert",
+                               "/etc/healthd-tls/ca.crt", "--write-out", "\n%{http_code}", *options,
+                               url, check=False)
+        who = re.search(r"subject: CN ?= ?(\S+)", answer.stderr)
+        body, status = answer.stdout.rsplit("\n", 1)
+        return int(status), who and who[1], body
+
+    machine.write_file("/etc/healthd-tls/ca.crt", authority.ca.read_text())
+    machine.write_file("/etc/healthd-tls/token", token + "\n", mode=0o600)
+    install("first")
+    names = {"host.crt": "Certificate", "host.key": "Key", "token": "Token"}
+    machine.configure(
+        conf="[Server]\nDetails=authenticated\n" + "".join(
+            f"{key}=credential:{name}\n" for name, key in names.items()),
+        service="".join(f"LoadCredential={name}:/etc/healthd-tls/{name}\n" for name in names))
+    bearer = ["--header", f"Authorization: Bearer {token}"]
+    machine.wait_status("application_metrics", "healthy")
+    status, who, body = ask(*bearer)
+    assert (status, who) == (200, "first")
+    assert "details" in json.loads(body)["checks"]["application_metrics"]
+    assert ask()[:2] == (401, "first")
+    assert ask(*bearer, url="http://127.0.0.1:9797/health")[0] == 0
+
+    install("second")
+    since = machine.now()
+    machine.enter("systemctl", "reload", SERVICE)
+    wait_until("the reload", lambda: any(text.startswith("Reloaded") for text in
+                                         machine.unit_texts(SERVICE, since)))
+    # systemd 252 has handed them over again by then, 257 does not.
+    assert ask(*bearer)[:2] in ((200, "first"), (200, "second"))
+    machine.enter("systemctl", "restart", SERVICE)
+    assert ask(*bearer)[:2] == (200, "second")
+    # Without one of them nobody is let in, and what is missing is said.
+    machine.enter("rm", "/etc/healthd-tls/token")
+    machine.write_file("/etc/systemd/system/healthd.service.d/test.conf", "[Service]\n" + "".join(
+        f"LoadCredential={name}:/etc/healthd-tls/{name}\n" for name in ("host.crt", "host.key")))
+    machine.enter("systemctl", "daemon-reload")
+    since = machine.now()
+    machine.enter("systemctl", "restart", SERVICE)
+    assert ask(*bearer)[0] == 0 and machine.curl("/health/live")[0] == 200
+    said = "\n".join(machine.unit_texts(SERVICE, since))
+    assert 'the credential "token" is not there; add LoadCredential=token:' in said
+    assert "Nobody is let in over TCP" in said and token not in said and "PRIVATE" not in said
 
 
 def test_a_library_may_come_later(machine):
