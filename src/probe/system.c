@@ -3,6 +3,7 @@
 /* Type=system: the host's processors, memory, file systems, pressure, descriptors, processes. */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,9 +22,17 @@ typedef struct CpuTimes {
         uint64_t busy, total;
 } CpuTimes;
 
+typedef struct MountPoint {
+        char *path;
+        dev_t device;
+} MountPoint;
+
 typedef struct SystemProbe {
         StringList mounts;
         StringList exclude;
+        FILE *mountinfo; /* open while mount_points are what it says */
+        MountPoint *mount_points;
+        size_t n_mount_points;
         CpuTimes cpu; /* of the run before; total 0: none yet */
         ProcessCounter processes;
         Timer cpu_timer;
@@ -206,14 +215,12 @@ static bool mount_is_wanted(const SystemProbe *probe, const Mount *mount) {
 typedef struct MountsMeasured {
         dev_t *devices;
         size_t n_devices;
-        StringList blocking; /* mount points that are never asked, nor anything below them */
         double disk_worst, inode_worst;
-        char disk_worst_mount[512];
+        const char *disk_worst_mount;
 } MountsMeasured;
 
 static void mounts_measured_done(MountsMeasured *measured) {
         free(measured->devices);
-        string_list_free(measured->blocking);
 }
 
 /* A path that leads through a dead server's mount blocks as well. */
@@ -227,13 +234,16 @@ static bool mount_is_behind(const Mount *mount, char *const *points) {
         return false;
 }
 
-static int note_device(MountsMeasured *measured, dev_t device) {
-        dev_t *grown;
-
+static bool device_is_known(const MountsMeasured *measured, dev_t device) {
         for (size_t i = 0; i < measured->n_devices; i++)
                 if (measured->devices[i] == device)
-                        return -EEXIST;
-        grown = reallocarray(measured->devices, measured->n_devices + 1, sizeof(dev_t));
+                        return true;
+        return false;
+}
+
+static int note_device(MountsMeasured *measured, dev_t device) {
+        dev_t *grown = reallocarray(measured->devices, measured->n_devices + 1, sizeof(dev_t));
+
         if (!grown)
                 return -ENOMEM;
         measured->devices = grown;
@@ -242,75 +252,127 @@ static int note_device(MountsMeasured *measured, dev_t device) {
 }
 
 /* The worst of all mounts, and each of the first ones by its name. */
-static void add_mount_percent(Sample *sample, const char *what, const Mount *mount, size_t number,
-                              double percent) {
+static void add_mount_percent(Sample *sample, const char *what, const MountPoint *point,
+                              size_t number, double percent) {
         char name[600];
 
         if (number > MOUNTS_SHOWN)
                 return;
-        snprintf(name, sizeof(name), "%s:%s", what, mount->point);
+        snprintf(name, sizeof(name), "%s:%s", what, point->path);
         sample_add_number(sample, name, percent);
 }
 
-static void measure_mount(Sample *sample, const Mount *mount, MountsMeasured *measured) {
+static void measure_mount(Sample *sample, const MountPoint *point, MountsMeasured *measured) {
         double used, percent;
         struct statvfs fs;
         struct stat st;
 
+        if (device_is_known(measured, point->device))
+                return;
         /* A single file may be a mount point too, of a file system that is elsewhere. */
-        if (stat(mount->point, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (stat(point->path, &st) < 0 || !S_ISDIR(st.st_mode))
                 return;
-        if (statvfs(mount->point, &fs) < 0 || fs.f_blocks == 0)
+        if (statvfs(point->path, &fs) < 0 || fs.f_blocks == 0)
                 return;
-        if (note_device(measured, makedev(mount->major, mount->minor)) < 0)
+        if (note_device(measured, point->device) < 0)
                 return;
         /* As df counts: what is kept for root is not free for anybody who asks. */
         used = (double) (fs.f_blocks - fs.f_bfree);
         percent = percent_of(used, used + (double) fs.f_bavail);
-        add_mount_percent(sample, "disk_percent", mount, measured->n_devices, percent);
+        add_mount_percent(sample, "disk_percent", point, measured->n_devices, percent);
         if (percent >= measured->disk_worst) {
                 measured->disk_worst = percent;
-                snprintf(measured->disk_worst_mount, sizeof(measured->disk_worst_mount), "%s",
-                         mount->point);
+                measured->disk_worst_mount = point->path;
         }
         /* Some file systems have no fixed number of inodes. */
         if (fs.f_files == 0)
                 return;
         percent = percent_of((double) (fs.f_files - fs.f_ffree), (double) fs.f_files);
-        add_mount_percent(sample, "inode_percent", mount, measured->n_devices, percent);
+        add_mount_percent(sample, "inode_percent", point, measured->n_devices, percent);
         if (percent > measured->inode_worst)
                 measured->inode_worst = percent;
 }
 
-static void measure_mounts(SystemProbe *probe, FILE *mountinfo, MountsMeasured *measured) {
+static void mount_points_forget(SystemProbe *probe) {
+        for (size_t i = 0; i < probe->n_mount_points; i++)
+                free(probe->mount_points[i].path);
+        free(probe->mount_points);
+        probe->mount_points = NULL;
+        probe->n_mount_points = 0;
+        if (probe->mountinfo)
+                fclose(TAKE_PTR(probe->mountinfo));
+}
+
+static int mount_points_add(SystemProbe *probe, const Mount *mount) {
+        MountPoint *grown = reallocarray(probe->mount_points, probe->n_mount_points + 1,
+                                         sizeof(MountPoint));
+
+        if (!grown)
+                return -ENOMEM;
+        probe->mount_points = grown;
+        grown += probe->n_mount_points;
+        grown->device = makedev(mount->major, mount->minor);
+        grown->path = strdup(mount->point);
+        if (!grown->path)
+                return -ENOMEM;
+        probe->n_mount_points++;
+        return 0;
+}
+
+static int mount_points_read(SystemProbe *probe) {
+        _cleanup_(string_list_freep) StringList blocking = NULL;
         _cleanup_free_ char *line = NULL;
         size_t allocated = 0;
         Mount mount;
+        int r = 0;
 
-        while (getline(&line, &allocated, mountinfo) >= 0) {
+        while (r >= 0 && getline(&line, &allocated, probe->mountinfo) >= 0) {
                 if (!mount_parse(line, &mount))
                         continue;
-                if (mount_may_block(&mount)) {
-                        /* Out of memory: rather measure nothing than hang. */
-                        if (string_list_add(&measured->blocking, mount.point) < 0)
-                                return;
-                        continue;
-                }
-                if (mount_is_wanted(probe, &mount) && !mount_is_behind(&mount, measured->blocking))
-                        measure_mount(&probe->sample, &mount, measured);
+                if (mount_may_block(&mount))
+                        r = string_list_add(&blocking, mount.point);
+                else if (mount_is_wanted(probe, &mount) && !mount_is_behind(&mount, blocking))
+                        r = mount_points_add(probe, &mount);
         }
+        return r < 0 ? r : ferror(probe->mountinfo) ? -EIO : 0;
+}
+
+/*
+ * What is mounted, wanted, and will not block. It changes rarely, is told by poll(), and is dear to
+ * read: a service with a sandbox has dozens of mounts, a host with containers hundreds.
+ */
+static int mount_points_update(SystemProbe *probe) {
+        int r;
+
+        if (probe->mountinfo) {
+                struct pollfd changed = { .fd = fileno(probe->mountinfo), .events = POLLPRI };
+
+                if (poll(&changed, 1, 0) == 0)
+                        return 0;
+                mount_points_forget(probe);
+        }
+        probe->mountinfo = fopen("/proc/self/mountinfo", "re");
+        if (!probe->mountinfo)
+                return -errno;
+        r = mount_points_read(probe);
+        /* Out of memory, for example: rather measure nothing than hang. */
+        if (r < 0)
+                mount_points_forget(probe);
+        return r;
 }
 
 static void measure_disks(SystemProbe *probe) {
-        _cleanup_fclose_ FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
         _cleanup_(mounts_measured_done) MountsMeasured measured = {};
+        int r;
 
-        if (!mountinfo) {
+        r = mount_points_update(probe);
+        if (r < 0) {
                 sample_fail_internal(&probe->sample, "reading /proc/self/mountinfo: %s",
-                                     strerror(errno));
+                                     strerror(-r));
                 return;
         }
-        measure_mounts(probe, mountinfo, &measured);
+        for (size_t i = 0; i < probe->n_mount_points; i++)
+                measure_mount(&probe->sample, &probe->mount_points[i], &measured);
         if (measured.n_devices > 0) {
                 sample_add_number(&probe->sample, "disk_percent", measured.disk_worst);
                 sample_add_string(&probe->sample, "disk_worst", measured.disk_worst_mount);
@@ -378,6 +440,7 @@ static void system_done(void *instance) {
 
         string_list_free(probe->mounts);
         string_list_free(probe->exclude);
+        mount_points_forget(probe);
         sample_done(&probe->sample);
 }
 

@@ -245,6 +245,28 @@ def test_system_check_with_a_short_interval(daemon):
     assert "timed out" not in daemon.stderr()
 
 
+def test_what_is_mounted_later_is_measured(daemon, tmp_path):
+    """What is mounted is read anew when the kernel says that it changed, and only then."""
+    daemon.write_check("s", "[Check]\nType=system\nInterval=200ms\nUnhealthyWhen=\n")
+    daemon.start(prefix=("unshare", "--mount", "--propagation=private", "--"))
+    daemon.wait_status("s", "healthy")
+
+    def run_inside(*command):
+        subprocess.run(["nsenter", "--target", str(daemon.process.pid), "--mount", *command],
+                       check=True)
+
+    def percent():
+        return daemon.check("s")["details"].get(f"disk_percent:{tmp_path}")
+    assert percent() is None
+    for _ in range(2):
+        run_inside("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path))
+        wait_until("it is measured", lambda: percent() == 0)
+        run_inside("dd", "if=/dev/zero", f"of={tmp_path}/half", "bs=512k", "count=1", "status=none")
+        wait_until("it is half full", lambda: percent() == 50)
+        run_inside("umount", str(tmp_path))
+        wait_until("it is gone", lambda: percent() is None)
+
+
 def wake_ups(daemon):
     with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as file:
         return int(re.search(r"^voluntary_ctxt_switches:\t(\d+)", file.read(), re.MULTILINE)[1])
