@@ -36,6 +36,7 @@ struct Manager {
         sd_event_source *abort_source;   /* while systemd's watchdog is going to abort us */
         bool aborted;
         Timer drain_timer;
+        Timer trim_timer;
 };
 
 /* Where the one call up ends: every check's observer, with the manager as userdata. */

@@ -20,6 +20,8 @@
 
 #define KEPT_MAX          4
 #define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
+/* Those who have waited for the start are answered first. */
+#define TRIM_AFTER_USEC   USEC_PER_SEC
 
 /* Journal first, then everybody who looks sees the new generation. */
 void manager_on_report(Check *check, const CheckChanges *changes, void *userdata) {
@@ -39,6 +41,12 @@ static void manager_on_drained(void *userdata) {
         Manager *manager = userdata;
 
         (void) sd_event_exit(manager->runtime->event, 0);
+}
+
+static void manager_on_trim(Timer *timer, void *userdata) {
+        (void) timer;
+        (void) userdata;
+        footprint_trim();
 }
 
 static void manager_on_drain_timeout(Timer *timer, void *userdata) {
@@ -321,6 +329,7 @@ Manager *manager_free(Manager *manager) {
         memory_free(manager->memory);
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
+        timer_disarm(&manager->trim_timer);
         service_status_done(&manager->status);
         notify_free(manager->notify);
         journal_free(manager->journal);
@@ -365,6 +374,7 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
         r = runtime_new(&manager->runtime);
         if (r < 0)
                 return r;
+        timer_init(&manager->trim_timer, manager->runtime->scheduler, manager_on_trim, manager);
         timer_init(&manager->drain_timer, manager->runtime->scheduler, manager_on_drain_timeout,
                    manager);
         service_status_init(&manager->status, manager->runtime->scheduler);
@@ -428,7 +438,8 @@ int manager_run(Manager *manager) {
                                                  "/health answers 503, until the checks pass.",
                                                  memory_budget(manager->memory)->restarts.n_times));
         service_status_tell(&manager->status);
-        footprint_trim();
+        /* Out of memory: it stays larger. */
+        (void) timer_arm_after(&manager->trim_timer, TRIM_AFTER_USEC);
         r = runtime_run(manager->runtime);
         journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_STOPPED,
                                                            "Stopped after %" PRIu64
