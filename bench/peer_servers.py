@@ -7,6 +7,7 @@ import shutil
 from servers import Server
 
 HERE = pathlib.Path(__file__).resolve().parent
+CYCLE_S = 30  # of monit where it has default checks: the interval of healthd's shipped ones
 
 
 def find_program(name):
