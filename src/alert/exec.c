@@ -107,11 +107,12 @@ static int exec_start(void *instance, Runtime *runtime, const AlertMessage *mess
 
 static char *exec_cancel(void *instance) {
         ExecAlert *alert = instance;
+        const char *why_waiting = child_explain_wait(alert->child);
         char *text = NULL;
 
-        (void) string_printf(&text, "%s had %s; it was killed, with its process group",
-                             alert->command[0],
-                             child_explain_wait(alert->child) ? "no turn" : "not ended");
+        (void) string_printf(&text, "%s %s", alert->command[0],
+                             why_waiting ? why_waiting
+                                         : "had not ended; it was killed, with its process group");
         alert->child = child_kill(alert->child);
         return text;
 }

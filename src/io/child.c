@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,11 +16,13 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "base/file-util.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 #include "io/orphans.h"
 #include "io/trusted-program.h"
 
+#define STARTER_NAME         "start-program"
 #define READ_SIZE            ((size_t) 16 * 1024)
 #define SHUTDOWN_WITHIN_MSEC 500
 
@@ -481,9 +484,24 @@ Child *child_kill(Child *child) {
         return NULL;
 }
 
+/* exec() gives a process the program's name once it has its file, and its interpreter's, open. */
+static bool child_is_starter(const Child *child) {
+        char path[64], name[64];
+
+        if (!child->by_starter)
+                return false;
+        (void) snprintf(path, sizeof(path), "/proc/%d/comm", child->pid);
+        return file_read_small(path, name, sizeof(name)) > 0 &&
+               string_equal(name, STARTER_NAME "\n");
+}
+
 const char *child_explain_wait(const Child *child) {
         if (child->pid > 0)
-                return NULL;
+                return !child_is_starter(child)
+                                       ? NULL
+                                       : "could not be started in that time: its file system, or "
+                                         "that of its interpreter, does not answer (\"findmnt -T\" "
+                                         "names it), or this machine is too busy";
         return child->children->n_running >= CHILDREN_MAX
                                ? "had no turn, because too many other programs were running; see "
                                  "which ones hang, or run them less often"

@@ -65,7 +65,10 @@ int child_start(Runtime *runtime, const ChildCommand *command, ChildHandler on_d
  * holds its place among the CHILDREN_MAX until it is dead. Accepts NULL, returns NULL.
  */
 Child *child_kill(Child *child);
-/* Why it has not been started yet, for people: "had no turn, because ..."; NULL: it has been. */
+/*
+ * Why it has not been started yet, for people: "had no turn, because ...", or where start-program
+ * hangs; NULL: it has been.
+ */
 const char *child_explain_wait(const Child *child);
 
 /* For runtime.c: kills what still runs. Accepts NULL, returns NULL. */

@@ -211,18 +211,24 @@ def test_a_plugin_on_a_file_system_that_hangs(daemon, directory):
     with hung_mount(hung):
         daemon.write_check("there", exec_check(hung / "plug-in", common=common))
         daemon.write_check("link", exec_check(directory / "link", common=common))
+        script = write_plugin(directory, "script", f"#!{hung}/python3\n")
+        daemon.write_check("script", exec_check(script, common=common))
+        daemon.write_check("slow", exec_check(shell("sleep 60"), common=common))
         daemon.write_check("well", exec_check(shell("exit 0"), common=common))
         daemon.write_check("self", "[Check]\nType=application\nInterval=200ms\n")
         daemon.start()
-        for name in ("there", "link"):
-            check = daemon.wait_status(name, "unhealthy")
-            assert "had not ended" in check["error"], check
+        for name in ("there", "link", "script"):
+            # Nobody knows how what it checks is.
+            check = daemon.wait_status(name, "error")
+            assert "could not be started in that time: its file system" in check["error"], check
+            assert "timed out after 1s" in check["error"], check
+        assert "had not ended" in daemon.wait_status("slow", "unhealthy")["error"]
         # Nobody else waits for it.
         before = daemon.check("well")["checked_at"]
         daemon.wait_for(lambda answer: answer.json["checks"]["well"]["checked_at"] > before + 2)
         assert daemon.check("well")["status"] == "healthy"
         assert daemon.check("self")["details"]["loop_lag_ms"] < 1000
-        for name in ("there", "link", "well"):
+        for name in ("there", "link", "script", "slow", "well"):
             daemon.remove_check(name)
         daemon.reload()
         wait_until("what hung is killed, and leaves no zombie",
