@@ -74,14 +74,15 @@ def remove_cgroup(path):
 class Container:
     """A booted machine. Use it as a context manager; it always cleans up."""
 
-    def __init__(self, build_directory=None, packages=None):
+    def __init__(self, build_directory=None, packages=None, more_packages=()):
         """build_directory: what `meson install` takes healthd from; None: a tree without it.
 
         packages: what the tree has beside the base; without them, the servers that tests start and
-        the libraries healthd is linked with.
+        the libraries healthd is linked with. more_packages: beside those, too.
         """
         self.build_directory = build_directory
         self.packages = packages
+        self.more_packages = list(more_packages)
         self.process = None
         self.leader = 0
         self.base = None
@@ -110,6 +111,7 @@ class Container:
             # Libraries have other packages, or other names, elsewhere: those are brought along.
             if tree_suite() == host_suite():
                 packages += library_packages(os.environ["HEALTHD_BINARY"])
+            packages += self.more_packages
         archive = debian_tree.archived(tree_suite(), BASE + packages, ["--variant=minbase"])
         self.base = debian_tree.unpack(archive, "healthd-container-")
         self.root = self.base / "root"

@@ -20,7 +20,7 @@ import tempfile
 import time
 
 TOOLS = ["mmdebstrap", "zstd", "tar", "mount", "unshare"]
-ARCHIVES_KEPT = 8
+ARCHIVES_KEPT = 10
 CLONE_NEWNS = 0x00020000
 SKIP_HINT = "run ./dev test as root on a machine (or in a container) that may mount and unshare"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]

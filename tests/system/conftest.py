@@ -11,9 +11,11 @@ from machine import Machine
 
 
 @pytest.fixture(scope="module")
-def machine():
+def machine(request):
+    """PACKAGES of the test's file are in its tree, too."""
     try:
-        container = Machine(os.environ["HEALTHD_BUILD"])
+        container = Machine(os.environ["HEALTHD_BUILD"],
+                            more_packages=getattr(request.module, "PACKAGES", ()))
         with container:
             yield container
             check_clean(container)
