@@ -14,40 +14,29 @@ import time
 import pytest
 
 import servers
+from acceptor import Acceptor
 
 COMMON = ("[Check]\nType={}\nInterval=200ms\nRetryInterval=200ms\nTimeout=500ms\nFailAfter=1\n"
           "PassAfter=1\nBreakerAfter=0\n")
 LATE = "timed out after 500ms"
 
 
-class Proxy:
+class Proxy(Acceptor):
     """Between a check and its server. mode: "through", or one of MODES."""
 
     def __init__(self, address):
         self.address = address
         self.mode = "through"
-        self.connections = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                near, _ = self.socket.accept()
-            except OSError:
-                return
-            self.connections.append(near)
-            threading.Thread(target=self.connect, args=(near,), daemon=True).start()
-
-    def connect(self, near):
-        with contextlib.suppress(OSError), near:
-            if self.mode == "reset_at_once":
-                reset(near)
-                return
-            with socket.create_connection(self.address) as far:
-                threading.Thread(target=self.pass_on, args=(near, far, False), daemon=True).start()
-                self.pass_on(far, near, True)
+    def converse(self, connection):
+        if self.mode == "reset_at_once":
+            reset(connection)
+            return
+        with socket.create_connection(self.address) as far:
+            threading.Thread(target=self.pass_on, args=(connection, far, False),
+                             daemon=True).start()
+            self.pass_on(far, connection, True)
 
     def pass_on(self, source, sink, is_answer):
         with contextlib.suppress(OSError):
@@ -67,12 +56,6 @@ class Proxy:
             for connection in self.connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.socket.close()
-        for connection in self.connections:
-            with contextlib.suppress(OSError):
-                connection.close()
 
 
 def reset(connection):

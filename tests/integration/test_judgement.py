@@ -1,45 +1,27 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What spares a server that is gone, and whoever reads of it: the breaker and DependsOn=."""
 
-import socket
-import threading
 import time
 
 import pytest
 
 import servers
+from acceptor import Acceptor
 from process import wait_until
 
 RESET = 1
 MAX_RESET = 3
 
 
-class HangingUp:
-    """Listens, counts who comes, and hangs up."""
+class HangingUp(Acceptor):
+    """Counts who comes, and hangs up."""
 
     def __init__(self):
         self.times = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.thread = threading.Thread(target=self.serve, daemon=True)
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.times.append(time.monotonic())
-            connection.close()
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join(5)
+    def converse(self, connection):
+        self.times.append(time.monotonic())
 
 
 def said(daemon, text):

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=queue with Backend=rabbitmq-http and amqp against a real RabbitMQ, and against others."""
 
-import contextlib
 import json
 import os
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 import brokers
 import hostile
 import servers
+from acceptor import Acceptor
 from process import free_port, wait_until
 
 COMMON = ("[Check]\nType=queue\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
@@ -236,7 +235,7 @@ def test_time_that_passed_before_the_helper_started_is_no_longer_its(daemon):
             assert time.monotonic() - started < 1.6
 
 
-class SlowToClose:
+class SlowToClose(Acceptor):
     """A broker that tells what is in the queue after a while, and does not answer a Close."""
 
     START = struct.pack(">HHBBI", 10, 10, 0, 9, 0) + b"\0\0\0\5PLAIN\0\0\0\5en_US"
@@ -250,16 +249,7 @@ class SlowToClose:
     def __init__(self, delay):
         self.delay = delay
         self.closes = 0
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.socket.accept()
-                with connection, contextlib.suppress(OSError):
-                    self.converse(connection)
+        super().__init__()
 
     def converse(self, connection):
         def send(channel, method):
@@ -275,13 +265,6 @@ class SlowToClose:
                 time.sleep(self.delay)
             if kind in self.ANSWERS:
                 send(*self.ANSWERS[kind])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
 
 
 @amqp_runs

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=redis against real servers, and against some that only claim to be one."""
 
-import socket
-import threading
 import time
 
 import pytest
 
 import servers
+from acceptor import Acceptor
 from process import free_port, wait_until
 
 COMMON = ("[Check]\nType=redis\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
@@ -248,34 +247,16 @@ def test_replication(daemon, redis):
         assert check["details"]["replication_lag"] > 2
 
 
-class Impostor:
+class Impostor(Acceptor):
     """Says the same to everyone, then closes or waits."""
 
     def __init__(self, words, close=False):
         self.words = words
-        self.closes = close
-        self.connections = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.keeps = not close
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-                connection.sendall(self.words)
-            except OSError:
-                return
-            if self.closes:
-                connection.close()
-            else:
-                self.connections.append(connection)
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        for connection in self.connections:
-            connection.close()
+    def converse(self, connection):
+        connection.sendall(self.words)
 
 
 IMPOSTORS = {
@@ -327,26 +308,14 @@ def test_a_server_that_always_hangs_up_is_not_hammered(daemon):
 class OneAnswer(Impostor):
     """Answers the first request of a connection and closes at the second."""
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
-
     def converse(self, connection):
-        try:
-            if connection.recv(4096):
-                connection.sendall(self.words)
-                connection.recv(4096)
-        finally:
-            connection.close()
+        if connection.recv(4096):
+            connection.sendall(self.words)
+            connection.recv(4096)
 
 
 def test_a_kept_connection_that_is_dead_is_tried_once_more(daemon):
-    server = OneAnswer(b"+PONG\r\n$0\r\n\r\n")
+    server = OneAnswer(b"+PONG\r\n$0\r\n\r\n", close=True)
     try:
         daemon.write_check("redis", COMMON.replace("Interval=1s", "Interval=100ms", 1) +
                            section(tcp(server), "Connection=persistent"))

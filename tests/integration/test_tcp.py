@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import servers
+from acceptor import Acceptor
 from hostile import Hostile
 from process import free_port
 
@@ -30,33 +31,16 @@ def run_checks(daemon, sections, common=COMMON, timeout=20, **options):
     return daemon.wait_for(done, timeout).json["checks"]
 
 
-class Greeter:
+class Greeter(Acceptor):
     """Speaks first, as mail servers do, without being asked."""
+    keeps = True
 
     def __init__(self, words):
         self.words = words
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connections = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            connection.sendall(self.words)
-            self.connections.append(connection)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for connection in self.connections:
-            connection.close()
+    def converse(self, connection):
+        connection.sendall(self.words)
 
 
 def test_details(daemon, redis, postgres):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Servers that misbehave, one way each: over HTTP, and in what they say without it."""
 
-import contextlib
 import gzip
 import os
 import socket
-import threading
 import time
+
+from acceptor import Acceptor
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MOVED = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
@@ -129,46 +129,19 @@ class Counted:
         return getattr(self.connection, name)
 
 
-class Hostile:
-    """Accepts on a free loopback port and misbehaves. Use it as a context manager."""
+class Hostile(Acceptor):
+    """Misbehaves."""
 
     def __init__(self, behaviour):
         self.act, *self.arguments = BEHAVIOURS[behaviour]
         self.sent = 0
         self.requests = []  # what was received first on each connection
-        self.connections = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            connection.settimeout(10)
-            self.connections.append(connection)
-            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def converse(self, connection):
-        with contextlib.suppress(OSError), connection:
-            self.requests.append(connection.recv(65536))
-            self.act(Counted(connection, self), *self.arguments)
-            # Only the peer's end ends it: what was said is not lost.
-            while connection.recv(65536):
-                pass
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        for connection in self.connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self.thread.join(5)
+        connection.settimeout(10)
+        self.requests.append(connection.recv(65536))
+        self.act(Counted(connection, self), *self.arguments)
+        # Only the peer's end ends it: what was said is not lost.
+        while connection.recv(65536):
+            pass
