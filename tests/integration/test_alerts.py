@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from alerts import CHECK, WEBHOOK, alert, control, said, stays, write_alert, write_check
+from alerts import (WEBHOOK, alert, control, said, start_and_fail, stays, write_alert,
+                    write_check)
 from process import free_port, wait_until
-from receivers import Alertmanager, FdStore, Mail, Webhook
+from receivers import Alertmanager, Mail, Webhook
 
 SECRET = "correct horse battery staple"
 
@@ -134,10 +135,7 @@ def test_a_receiver_that_is_away_for_the_whole_outage(daemon, service, webhook):
     write_check(daemon, service)
     write_alert(daemon, "ops", WEBHOOK.format(url=webhook.url, sink="", keys=""))
     webhook.stop()
-    daemon.start(notify=True)
-    store = FdStore(daemon.notify)
-    daemon.wait_status("shop", "healthy")
-    service.down()
+    store = start_and_fail(daemon, service)
     daemon.wait_status("shop", "unhealthy")
     wait_until("it tries", lambda: alert(daemon, "ops")["failed"] >= 1)
     daemon.kill()
@@ -157,10 +155,7 @@ def test_a_receiver_that_is_away_for_the_whole_outage(daemon, service, webhook):
 def test_what_was_told_is_not_told_again_after_a_kill(daemon, service, webhook):
     write_check(daemon, service)
     write_alert(daemon, "ops", WEBHOOK.format(url=webhook.url, sink="", keys=""))
-    daemon.start(notify=True)
-    store = FdStore(daemon.notify)
-    daemon.wait_status("shop", "healthy")
-    service.down()
+    store = start_and_fail(daemon, service)
     wait_until("the failure", lambda: len(webhook.requests) == 1)
     wait_until("noted", lambda: alert(daemon, "ops")["sent"] == 1)
     daemon.kill()
@@ -232,10 +227,7 @@ def test_alertmanager_is_told_until_it_is_over(daemon, service, webhook):
         write_alert(daemon, "am", "[Alert]\nType=alertmanager\nMerge=1s\n[Alertmanager]\n"
                     f"URL=http://127.0.0.1:{server.port}/\nResend=1s\nLabel=team=web\n")
         server.stop()
-        daemon.start(notify=True)
-        store = FdStore(daemon.notify)
-        daemon.wait_status("shop", "healthy")
-        service.down()
+        store = start_and_fail(daemon, service)
         daemon.wait_status("shop", "unhealthy")
         wait_until("it tries", lambda: alert(daemon, "am")["failed"] >= 1)
         daemon.kill()
@@ -266,10 +258,7 @@ def test_alertmanager_away_for_the_whole_outage(daemon, service, webhook):
         write_check(daemon, service)
         write_alert(daemon, "am", "[Alert]\nType=alertmanager\nMerge=3s\n[Alertmanager]\n"
                     f"URL=http://127.0.0.1:{server.port}\n")
-        daemon.start(notify=True)
-        store = FdStore(daemon.notify)
-        daemon.wait_status("shop", "healthy")
-        service.down()
+        store = start_and_fail(daemon, service)
         wait_until("it tries", lambda: alert(daemon, "am")["failed"] >= 1)
         daemon.kill()
         service.up()

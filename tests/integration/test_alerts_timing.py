@@ -3,9 +3,10 @@
 
 import time
 
-from alerts import WEBHOOK, alert, control, said, stays, write_alert, write_check
+from alerts import (WEBHOOK, alert, control, said, start_and_fail, stays, write_alert,
+                    write_check)
 from process import wait_until
-from receivers import Alertmanager, FdStore, Mail, Webhook
+from receivers import Alertmanager, Mail, Webhook
 
 
 def test_after_leaves_out_what_is_over_soon(daemon, service, webhook):
@@ -33,10 +34,7 @@ def test_after_leaves_out_what_is_over_soon(daemon, service, webhook):
 def test_after_goes_on_over_a_kill(daemon, service, webhook):
     write_check(daemon, service)
     write_alert(daemon, "ops", WEBHOOK.format(url=webhook.url, sink="", keys="After=5s\n"))
-    daemon.start(notify=True)
-    store = FdStore(daemon.notify)
-    daemon.wait_status("shop", "healthy")
-    service.down()
+    store = start_and_fail(daemon, service)
     since = daemon.wait_status("shop", "unhealthy")["since"]
     time.sleep(3)
     daemon.kill()
@@ -100,10 +98,7 @@ def test_both_receivers_away_and_two_kills(daemon, service, webhook):
         # group_wait is 100 ms there, so firing and resolved must not come in one request.
         write_alert(daemon, "am", "[Alert]\nType=alertmanager\nMerge=3s\n[Alertmanager]\n"
                     f"URL=http://127.0.0.1:{server.port}\n")
-        daemon.start(notify=True)
-        store = FdStore(daemon.notify)
-        daemon.wait_status("shop", "healthy")
-        service.down()
+        store = start_and_fail(daemon, service)
         wait_until("both try", lambda: alert(daemon, "ops")["failed"] >= 1
                    and alert(daemon, "am")["failed"] >= 1, 20)
         daemon.kill()

@@ -52,16 +52,11 @@ def shell(script):
     return f'/bin/sh -c "{quoted}"'
 
 
-def results(daemon, *names, timeout=60):
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done, timeout).json["checks"]
-
 
 def result_of(daemon, command, *lines, **options):
     daemon.write_check("plugin", exec_check(command, *lines, **options))
     daemon.start()
-    return results(daemon, "plugin")["plugin"]
+    return daemon.first_results("plugin")["plugin"]
 
 
 # --- plug-ins as they are ---
@@ -118,7 +113,7 @@ def test_unchanged_plugins(daemon, nginx, postgres, directory):
             daemon.write_check(f"{name}-bad", exec_check(command, f"UnhealthyWhen={holds}"))
         daemon.start()
         names = [name for name, *_ in table]
-        checks = results(daemon, *names, *(f"{name}-bad" for name in names), timeout=120)
+        checks = daemon.first_results(*names, *(f"{name}-bad" for name in names), timeout=120)
     for name, _, holds, _ in table:
         print(f"{name:16} {checks[name].get('details', {}).get('message', '')}")
         assert checks[name]["status"] == "healthy", f"{name}: {checks[name]}"
@@ -135,7 +130,7 @@ def test_exit_statuses(daemon):
     for status, name in enumerate(["fine", "poor", "bad", "unknown"]):
         daemon.write_check(name, exec_check(f"{PLUGINS}/check_dummy {status} told"))
     daemon.start()
-    checks = results(daemon, "fine", "poor", "bad", "unknown")
+    checks = daemon.first_results("fine", "poor", "bad", "unknown")
     assert checks["fine"]["status"] == "healthy"
     assert checks["fine"]["details"] == {"exit_status": 0, "message": "OK: told"}
     assert checks["poor"]["status"] == "degraded"
@@ -184,7 +179,7 @@ def test_json(daemon):
     daemon.write_check("deep", exec_check(shell("head -c 200000 /dev/zero | tr '\\0' '['"),
                                           "Format=json"))
     daemon.start()
-    checks = results(daemon, *cases, "garbage", "failed", "deep")
+    checks = daemon.first_results(*cases, "garbage", "failed", "deep")
     assert checks["fine"]["status"] == "healthy"
     assert checks["fine"]["details"] == {"n": 1.5, "s": "text", "b": True}
     assert checks["judged"]["status"] == "unhealthy"
@@ -263,7 +258,7 @@ def test_plugins_of_others_are_refused(daemon, directory):
     write_plugin(directory, "good", "#!/bin/sh\necho OK\n")
     daemon.write_check("good", exec_check(directory / "good"))
     daemon.start()
-    checks = results(daemon, "good", *plugins)
+    checks = daemon.first_results("good", *plugins)
     assert checks["good"]["status"] == "healthy", checks["good"]
     for name, (part, _) in plugins.items():
         assert checks[name]["status"] == "error", (name, checks[name])
@@ -295,7 +290,7 @@ def test_bad_ends(daemon):
     for name, (script, _) in cases.items():
         daemon.write_check(name, exec_check(shell(script)))
     daemon.start()
-    checks = results(daemon, *cases)
+    checks = daemon.first_results(*cases)
     for name, (_, part) in cases.items():
         assert checks[name]["status"] == "error", (name, checks[name])
         assert part in checks[name]["error"], (name, checks[name])
@@ -332,7 +327,7 @@ def test_environment_is_clean(daemon, directory):
         "Environment=WORDS=a  b='c'"))
     daemon.start(env={"CREDENTIALS_DIRECTORY": str(credentials), "LISTEN_X": "1", "SECRET": "x"},
                  notify=True, watchdog_usec=30_000_000)
-    assert results(daemon, "plugin")["plugin"]["status"] == "healthy"
+    assert daemon.first_results("plugin")["plugin"]["status"] == "healthy"
     lines = seen.read_text(encoding="utf-8").splitlines()
     marks = [line for line in lines if line.startswith("HEALTHD_RUN=")]
     assert len(marks) == 1
@@ -360,7 +355,7 @@ def test_secrets_stay_secret(daemon, directory):
     daemon.start(env={"CREDENTIALS_DIRECTORY": str(credentials)})
     process = wait_until("the plug-in runs", lambda: children(daemon.process.pid))[0]
     command_line = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().decode()
-    checks = results(daemon, "said", "complained", "hanging")
+    checks = daemon.first_results("said", "complained", "hanging")
     assert checks["said"]["error"] == "logged in with *** and ***"
     assert checks["complained"]["error"].endswith("status 9: ***")
     text = command_line + daemon.stderr() + daemon.verify().stderr
@@ -417,7 +412,7 @@ def test_150_stubborn_plugins(daemon, directory):
     wait_until("all left", lambda: len(others.read_text(encoding="utf-8").split()) == 150, 60)
     groups |= {int(word) for word in others.read_text(encoding="utf-8").split()}
     assert len(members(groups)) > 600
-    checks = results(daemon, *names, timeout=60)
+    checks = daemon.first_results(*names, timeout=60)
     for name in names:
         assert checks[name]["status"] == "unhealthy"
         assert checks[name]["error"].startswith("timed out after 10s: ")
@@ -468,4 +463,4 @@ def test_reload_kills_what_runs(daemon):
 def test_sigchld_may_be_ignored_by_whoever_starts_us(daemon):
     daemon.write_check("plugin", exec_check(shell("echo OK")))
     daemon.start(preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
-    assert results(daemon, "plugin")["plugin"]["status"] == "healthy"
+    assert daemon.first_results("plugin")["plugin"]["status"] == "healthy"

@@ -31,17 +31,10 @@ def make(path, age=0, size=0, mode=0o644):
     return path
 
 
-def first_results(daemon, *names, timeout=20):
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done, timeout).json["checks"]
 
-
-def run_checks(daemon, checks, common=COMMON, **options):
-    for name, text in checks.items():
-        daemon.write_check(name, common + text)
-    daemon.start(**options)
-    return first_results(daemon, *checks)
+def run_checks(daemon, sections, common=COMMON, **options):
+    """One check of each section; returns their first results."""
+    return daemon.run_checks({name: common + text for name, text in sections.items()}, **options)
 
 
 def test_details_of_one_file(daemon, tmp_path):

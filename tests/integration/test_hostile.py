@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-import servers
 from hostile import Hostile
 from process import wait_until
 

@@ -2,13 +2,13 @@
 """Type=http against nginx, and against servers that misbehave."""
 
 import contextlib
-import socket
 import subprocess
 
 import pytest
 
 import servers
 from hostile import Hostile
+from mounts import two_addresses
 from process import free_port, wait_until
 
 COMMON = ("[Check]\nType=http\nInterval=500ms\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
@@ -123,19 +123,10 @@ def section(address, *lines):
     return "\n".join(["[HTTP]", f"URL={address}", *lines, ""])
 
 
-def first_results(daemon, *names, timeout=15):
-    """Until each of these checks has run once; returns what /health says of all."""
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done, timeout).json["checks"]
 
-
-def run_checks(daemon, sections, common=COMMON, timeout=15, **options):
+def run_checks(daemon, sections, common=COMMON, **options):
     """One check of each section; returns their first results."""
-    for name, text in sections.items():
-        daemon.write_check(name, common + text)
-    daemon.start(**options)
-    return first_results(daemon, *sections, timeout=timeout)
+    return daemon.run_checks({name: common + text for name, text in sections.items()}, **options)
 
 
 def wait_next_result(daemon, name, timeout=10):
@@ -530,7 +521,7 @@ def test_refused_and_back(daemon, nginx):
     daemon.start()
     daemon.wait_status("fresh", "healthy")
     daemon.wait_status("kept", "healthy")
-    checks = first_results(daemon, "socket", "nowhere")
+    checks = daemon.first_results("socket", "nowhere")
     assert checks["socket"]["error"] == ("GET http://localhost/: connecting to /nonexistent/x: "
                                          "No such file or directory")
     assert checks["nowhere"]["error"].startswith(
@@ -579,14 +570,7 @@ def test_a_port_that_is_silent(daemon):
 
 def test_every_address_is_tried(daemon, tmp_path):
     """The first address refuses or is silent, the second one answers."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 localhost two.test\n127.0.0.3 two.test\n", encoding="ascii")
-    mount = ["unshare", "--mount", "sh", "-c",
-             f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
-    order = subprocess.run([*mount, "getent", "ahosts", "two.test"], capture_output=True,
-                           text=True, check=False).stdout.split()
-    if not order or order[0] != "127.0.0.1":
-        pytest.skip("needs a name with two addresses, which only root can make")
+    mount = two_addresses(tmp_path)
     both = "".join(f"server {{{{ listen {address}; return 200; }}}}"
                    for address in ("127.0.0.1:{port}", "127.0.0.3:{refused}",
                                    "127.0.0.3:{silent}"))

@@ -3,13 +3,12 @@
 
 import os
 import signal
-import socket
-import subprocess
 import time
 
 import pytest
 
 import servers
+from mounts import two_addresses
 from process import children, free_port, wait_until
 
 COMMON = ("[Check]\nType=postgresql\nInterval=1s\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
@@ -35,16 +34,6 @@ def string(server, more="", *lines):
                    *lines)
 
 
-def wait_first_results(daemon, *names):
-    """Until each of these checks has run once; returns what /health says of all."""
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done).json["checks"]
-
-
-def wait_detail(daemon, check, name, value, timeout=15):
-    daemon.wait_for(lambda answer: answer.json["checks"][check].get("details", {}).get(name)
-                    == value, timeout)
 
 
 def monitoring_backends(server):
@@ -76,7 +65,7 @@ def test_ways_to_connect(daemon, postgres):
         f"ConnectionString=host=no-such-host.invalid hostaddr=127.0.0.1 port={port} user=postgres"))
     names = ("keys", "string", "uri", "socket", "socket-string", "kept", "several", "hostaddr")
     daemon.start()
-    checks = wait_first_results(daemon, *names)
+    checks = daemon.first_results(*names)
     for name in names:
         assert checks[name]["status"] == "healthy", checks[name]
         details = checks[name]["details"]
@@ -85,7 +74,7 @@ def test_ways_to_connect(daemon, postgres):
         assert details["server_version"][0].isdigit()
         assert details["connect_ms"] > 0 and details["query_ms"] > 0
         assert details["query_result"] == (1 if name != "keys" else "template1")
-    wait_detail(daemon, "kept", "connect_ms", 0)
+    daemon.wait_details("kept", connect_ms=0)
 
 
 def test_the_first_row(daemon, postgres):
@@ -103,7 +92,7 @@ def test_the_first_row(daemon, postgres):
         "current_setting('search_path') AS path, "
         "extract(epoch FROM current_setting('statement_timeout')::interval) AS limit"))
     daemon.start()
-    checks = wait_first_results(daemon, "columns", "empty", "command", "endless", "settings")
+    checks = daemon.first_results("columns", "empty", "command", "endless", "settings")
     for name in ("columns", "empty", "command", "endless", "settings"):
         assert checks[name]["status"] == "healthy", checks[name]
     details = checks["columns"]["details"]
@@ -165,7 +154,7 @@ def test_failures_name_their_cause(daemon, postgres):
     for name, (text, _) in failures.items():
         daemon.write_check(name, COMMON + text)
     daemon.start()
-    checks = wait_first_results(daemon, *failures)
+    checks = daemon.first_results(*failures)
     for name, (_, said) in failures.items():
         assert checks[name]["status"] == "unhealthy", (name, checks[name])
         assert said in checks[name]["error"]
@@ -213,13 +202,13 @@ def test_tls(daemon, certificates):
         daemon.write_check("stranger", COMMON + section(
             uri + "verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt", query))
         daemon.start()
-        checks = wait_first_results(daemon, "right", "kept", "require", "disable", "stranger")
+        checks = daemon.first_results("right", "kept", "require", "disable", "stranger")
         for name in ("right", "kept", "require"):
             assert checks[name]["details"].get("query_result") is True, checks[name]
         assert checks["disable"]["details"]["query_result"] is False
         assert "certificate verify failed" in checks["stranger"]["error"]
         assert "sslrootcert=" in checks["stranger"]["error"]
-        wait_detail(daemon, "kept", "connect_ms", 0)
+        daemon.wait_details("kept", connect_ms=0)
         server.kill9()
         daemon.wait_status("kept", "unhealthy", 5)
 
@@ -282,8 +271,8 @@ def test_a_silent_server_is_passed_over(daemon, postgres):
         daemon.write_check("none", COMMON + several(silent, refused))
         daemon.write_check("late", COMMON + several(refused, silent, silent_too))
         daemon.start()
-        checks = wait_first_results(daemon, "first", "long", "middle", "two", "odd", "mapped",
-                                    "ports", "none", "late")
+        checks = daemon.first_results("first", "long", "middle", "two", "odd", "mapped",
+                                      "ports", "none", "late")
     for name in ("first", "long", "middle", "two", "odd", "mapped"):
         assert checks[name]["status"] == "healthy", checks[name]
     assert 450 <= checks["first"]["details"]["connect_ms"] < 900
@@ -303,21 +292,14 @@ def test_a_silent_server_is_passed_over(daemon, postgres):
 
 
 def test_a_silent_address_of_a_name_is_passed_over(daemon, tmp_path):
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 localhost two.test\n127.0.0.3 two.test\n", encoding="ascii")
-    mount = ["unshare", "--mount", "sh", "-c",
-             f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
-    order = subprocess.run([*mount, "getent", "ahosts", "two.test"], capture_output=True,
-                           text=True, check=False).stdout.split()
-    if not order or order[0] != "127.0.0.1":
-        pytest.skip("needs a name with two addresses, which only root can make")
+    mount = two_addresses(tmp_path)
     with servers.Postgres(settings=["listen_addresses=127.0.0.3"]) as server, \
             servers.full_backlog("127.0.0.1", server.port):
         place = ("two.test", server.port)
         daemon.write_check("name", COMMON + several(place))
         daemon.write_check("wrong", COMMON + several(place, more="dbname=nothing"))
         daemon.start(prefix=mount)
-        checks = wait_first_results(daemon, "name", "wrong")
+        checks = daemon.first_results("name", "wrong")
     assert checks["name"]["status"] == "healthy", checks["name"]
     assert checks["wrong"]["error"].startswith(
         f"no answer from two.test (127.0.0.1:{server.port}); connection to server at \"127.0.0.3")
@@ -343,7 +325,7 @@ def test_the_right_server_of_several(daemon, postgres):
                 daemon.write_check(name, COMMON + several(
                     *places, more=f"target_session_attrs={attributes}"))
         daemon.start()
-        checks = wait_first_results(daemon, *expected)
+        checks = daemon.first_results(*expected)
     for name, right in expected.items():
         assert checks[name]["status"] == "healthy", (name, checks[name])
         assert checks[name]["details"]["port"] == right, name
@@ -447,8 +429,8 @@ def test_passwords_and_secrets(daemon, locked, tmp_path):
     daemon.write_check("spaces", COMMON + section(
         f"ConnectionString=host=127.0.0.1 port={port} password={PASSWORD}"))
     daemon.start(env=environment)
-    checks = wait_first_results(daemon, "key", "credential", "string", "uri", "wrong", "none",
-                                "refused")
+    checks = daemon.first_results("key", "credential", "string", "uri", "wrong", "none",
+                                  "refused")
     for name in ("key", "credential", "string"):
         assert checks[name]["status"] == "healthy", checks[name]
     assert "does not exist" in checks["uri"]["error"]

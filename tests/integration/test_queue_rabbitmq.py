@@ -61,26 +61,20 @@ def queue(server, backend, *lines, **keys):
     return section(port, backend, *lines, **keys)
 
 
-def wait_details(daemon, name, timeout=30, **wanted):
-    def told(answer):
-        details = answer.json["checks"][name].get("details", {})
-        return all(details.get(key) == value for key, value in wanted.items())
-    return daemon.wait_for(told, timeout).json["checks"][name]["details"]
-
 
 def test_details_of_the_management_plugin(daemon, rabbitmq):
     daemon.write_check("queue", COMMON + queue(rabbitmq, "rabbitmq-http"))
     daemon.start()
     # What never happened is a rate of 0; the plug-in collects every five seconds.
-    details = wait_details(daemon, "queue", queue_size=0)
+    details = daemon.wait_details("queue", queue_size=0)
     assert details["state"] == "running" and details["type"] == "classic"
     assert details["ack_rate"] == 0 and details["alarms"] == 0
     rabbitmq.publish(5)
     with rabbitmq.consume(prefetch=2):
-        details = wait_details(daemon, "queue", queue_size=3, unacknowledged=2, messages=5,
-                               consumers=1)
+        details = daemon.wait_details("queue", queue_size=3, unacknowledged=2, messages=5,
+                                      consumers=1)
     assert details["connected"] is True
-    wait_details(daemon, "queue", queue_size=5, unacknowledged=0, consumers=0)
+    daemon.wait_details("queue", queue_size=5, unacknowledged=0, consumers=0)
 
     def is_counted():
         rabbitmq.publish(1)
@@ -94,9 +88,9 @@ def test_details_of_a_passive_declare(daemon, rabbitmq):
     daemon.start()
     rabbitmq.publish(5)
     with rabbitmq.consume(prefetch=2):
-        details = wait_details(daemon, "queue", queue_size=3, consumers=1)
+        details = daemon.wait_details("queue", queue_size=3, consumers=1)
     assert set(details) == {"connected", "connect_ms", "queue_size", "consumers"}
-    wait_details(daemon, "queue", queue_size=5, consumers=0)
+    daemon.wait_details("queue", queue_size=5, consumers=0)
 
 
 def test_a_backlog_breaks_a_condition(daemon, rabbitmq, backend):
@@ -114,7 +108,7 @@ def test_another_virtual_host_and_a_name_to_encode(daemon, rabbitmq, backend):
     daemon.write_check("queue", COMMON + queue(rabbitmq, backend, "VirtualHost=shop",
                                                user="admin", queue="a/b c"))
     daemon.start()
-    wait_details(daemon, "queue", queue_size=0, connected=True)
+    daemon.wait_details("queue", queue_size=0, connected=True)
 
 
 def test_what_is_missing_is_named(daemon, rabbitmq, backend):

@@ -31,18 +31,6 @@ def tcp(server):
     return f"127.0.0.1:{server.port}"
 
 
-def wait_first_results(daemon, *names):
-    """Until each of these checks has run once; returns what /health says of all."""
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done).json["checks"]
-
-
-def wait_details(daemon, check, **wanted):
-    def told(answer):
-        details = answer.json["checks"][check].get("details", {})
-        return all(details.get(name) == value for name, value in wanted.items())
-    return daemon.wait_for(told).json["checks"][check]["details"]
 
 
 def fill_stream(server, n_entries=5, stream="events"):
@@ -87,7 +75,7 @@ def test_stream(daemon, redis):
                        redis_stream(redis, "events", "Group=workers"))
     daemon.write_check("readers", COMMON + redis_stream(redis, "events", "Group=readers"))
     daemon.start()
-    checks = wait_first_results(daemon, "stream", "workers", "readers")
+    checks = daemon.first_results("stream", "workers", "readers")
     for name, wanted in (
             ("stream", {"queue_size": 5, "groups": 2, "unacknowledged": 3, "consumers": 2}),
             ("workers", {"messages": 5, "queue_size": 2, "lag": 2, "unacknowledged": 3,
@@ -99,14 +87,14 @@ def test_stream(daemon, redis):
         del details["connect_ms"]
         assert details == wanted | {"connected": True}
     redis.cli("XACK", "events", "workers", "1-0", "2-0")
-    wait_details(daemon, "workers", unacknowledged=1, queue_size=2)
+    daemon.wait_details("workers", unacknowledged=1, queue_size=2)
     redis.cli("XADD", "events", "6-0", "number", "5")
     daemon.wait_status("workers", "degraded")
     redis.cli("XADD", "events", "7-0", "number", "6")
     assert daemon.wait_status("workers", "unhealthy")["reason"] == "lag > 3 (is 4)"
     read_group(redis, 10)
     daemon.wait_status("workers", "healthy")
-    wait_details(daemon, "workers", unacknowledged=5, queue_size=0)
+    daemon.wait_details("workers", unacknowledged=5, queue_size=0)
 
 
 def test_a_lag_that_redis_cannot_tell(daemon, redis):
@@ -135,8 +123,8 @@ def test_what_is_not_there(daemon, redis):
     daemon.write_check("empty", COMMON + redis_stream(redis, "empty", "Group=workers"))
     daemon.write_check("database", COMMON + redis_stream(redis, "events", "Database=3"))
     daemon.start()
-    checks = wait_first_results(daemon, "stream", "group", "no_list", "no_stream", "empty",
-                                "database")
+    checks = daemon.first_results("stream", "group", "no_list", "no_stream", "empty",
+                                  "database")
     assert checks["empty"]["status"] == "healthy", checks["empty"]
     assert checks["empty"]["details"]["queue_size"] == 0
     for name, said in (
@@ -176,8 +164,8 @@ def test_log_in(daemon, locked):
     daemon.write_check("half", COMMON + redis_stream(locked, "events", "Username=half",
                                                      "Password=half-pw"))
     daemon.start()
-    checks = wait_first_results(daemon, "right", "user", "stream", "wrong", "none", "stranger",
-                                "half")
+    checks = daemon.first_results("right", "user", "stream", "wrong", "none", "stranger",
+                                  "half")
     for name in ("right", "user", "stream"):
         assert checks[name]["status"] == "healthy", checks[name]
     for name, said, hint in (
@@ -216,7 +204,7 @@ Queue=jobs
         daemon.start()
         for name in ("tls", "socket"):
             assert daemon.wait_status(name, "healthy")["details"]["queue_size"] == 1
-        wait_details(daemon, "tls", connect_ms=0)
+        daemon.wait_details("tls", connect_ms=0)
 
 
 @pytest.mark.parametrize("connection", ["fresh", "persistent"])

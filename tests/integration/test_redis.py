@@ -24,16 +24,6 @@ def tcp(server):
     return f"127.0.0.1:{server.port}"
 
 
-def wait_first_results(daemon, *names):
-    """Until each of these checks has run once; returns what /health says of all."""
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in names)
-    return daemon.wait_for(done).json["checks"]
-
-
-def wait_detail(daemon, check, name, value, timeout=15):
-    daemon.wait_for(lambda answer: answer.json["checks"][check].get("details", {}).get(name)
-                    == value, timeout)
 
 
 def test_details(daemon, redis):
@@ -47,7 +37,7 @@ def test_details(daemon, redis):
                                                 "Command=GET nothing"))
     daemon.write_check("all", COMMON + section(tcp(redis), "Info=all", "Command=ECHO hello"))
     daemon.start()
-    checks = wait_first_results(daemon, "tcp", "socket", "kept", "name", "all")
+    checks = daemon.first_results("tcp", "socket", "kept", "name", "all")
     for name in ("tcp", "socket", "kept", "name", "all"):
         assert checks[name]["status"] == "healthy", checks[name]
         details = checks[name]["details"]
@@ -76,7 +66,7 @@ def test_a_kept_connection_is_used_again(daemon, redis):
     daemon.write_check("new", COMMON.replace("Interval=1s", "Interval=200ms", 1) +
                        section(redis.socket, "Info=total_connections_received"))
     daemon.start()
-    wait_detail(daemon, "kept", "connect_ms", 0)
+    daemon.wait_details("kept", connect_ms=0)
     clients = redis.cli("CLIENT", "LIST").splitlines()
     assert sum(f"laddr=127.0.0.1:{redis.port}" in client for client in clients) == 1
     assert daemon.check("new")["details"]["connect_ms"] > 0
@@ -126,8 +116,8 @@ def test_log_in(daemon, locked):
     daemon.write_check("command", COMMON + section(address, f"Password={PASSWORD}",
                                                    "Command=NONSENSE 1"))
     daemon.start()
-    checks = wait_first_results(daemon, "right", "user", "pinger", "nobody", "wrong", "none",
-                                "database", "command")
+    checks = daemon.first_results("right", "user", "pinger", "nobody", "wrong", "none",
+                                  "database", "command")
     for name in ("right", "user", "pinger"):
         assert checks[name]["status"] == "healthy", checks[name]
     assert "role" in checks["user"]["details"]
@@ -155,7 +145,7 @@ def test_tls(daemon, certificates):
                                                     "ServerName=other.example"))
         daemon.write_check("plain", COMMON + section(address))
         daemon.start()
-        checks = wait_first_results(daemon, "right", "kept", "stranger", "name", "plain")
+        checks = daemon.first_results("right", "kept", "stranger", "name", "plain")
         for name in ("right", "kept"):
             assert checks[name]["status"] == "healthy", checks[name]
             assert checks[name]["details"]["ping"] == "PONG"
@@ -164,7 +154,7 @@ def test_tls(daemon, certificates):
             assert checks[name]["status"] == "unhealthy"
             assert f"localhost (127.0.0.1:{server.tls_port})" in checks[name]["error"]
             assert cause in checks[name]["error"]
-        wait_detail(daemon, "kept", "connect_ms", 0)
+        daemon.wait_details("kept", connect_ms=0)
         server.kill9()
         daemon.wait_status("kept", "unhealthy", 5)
 
@@ -237,7 +227,7 @@ def test_replication(daemon, redis):
         daemon.write_check("replica", COMMON + "UnhealthyWhen=replication_lag > 2\n" +
                            section(tcp(replica)))
         daemon.start()
-        wait_detail(daemon, "replica", "master_link_status", "up", 30)
+        daemon.wait_details("replica", timeout=30, master_link_status="up")
         details = daemon.wait_status("replica", "healthy")["details"]
         assert details["role"] == "slave"
         assert daemon.check("master")["details"]["connected_slaves"] == 1
@@ -279,7 +269,7 @@ def test_impostors(daemon):
         for name, impostor in impostors.items():
             daemon.write_check(name, COMMON + section(tcp(impostor)))
         daemon.start()
-        checks = wait_first_results(daemon, *IMPOSTORS)
+        checks = daemon.first_results(*IMPOSTORS)
         for name, (_, _, said) in IMPOSTORS.items():
             assert said in checks[name]["error"]
             assert tcp(impostors[name]) in checks[name]["error"]
@@ -339,7 +329,7 @@ def test_secrets(daemon, locked, tmp_path):
     daemon.write_check("refused", COMMON + section(f"127.0.0.1:{free_port()}",
                                                    f"Password={PASSWORD}"))
     daemon.start(env=environment)
-    checks = wait_first_results(daemon, "credential", "literal", "refused")
+    checks = daemon.first_results("credential", "literal", "refused")
     assert checks["credential"]["status"] == "healthy"
     assert PASSWORD not in daemon.get("/health").text
     with open(f"/proc/{daemon.process.pid}/cmdline", encoding="utf-8") as file:

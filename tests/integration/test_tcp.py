@@ -20,15 +20,9 @@ def section(address, *lines):
     return "\n".join(["[TCP]", f"Address={address}", *lines, ""])
 
 
-def run_checks(daemon, sections, common=COMMON, timeout=20, **options):
+def run_checks(daemon, sections, common=COMMON, **options):
     """One check of each section; returns their first results."""
-    for name, text in sections.items():
-        daemon.write_check(name, common + text)
-    daemon.start(**options)
-
-    def done(answer):
-        return all(answer.json["checks"][name]["checked_at"] for name in sections)
-    return daemon.wait_for(done, timeout).json["checks"]
+    return daemon.run_checks({name: common + text for name, text in sections.items()}, **options)
 
 
 class Greeter(Acceptor):

@@ -6,6 +6,8 @@ import os
 import socket
 import time
 
+from receivers import FdStore
+
 CHECK = "[Check]\nType=tcp\nInterval=200ms\nRetryInterval=100ms\nFailAfter=2\nPassAfter=2\n" \
         "BreakerAfter=0\n{keys}[TCP]\nAddress={path}\n"
 WEBHOOK = "[Alert]\nType=webhook\nMerge=200ms\n{keys}[Webhook]\nURL={url}\n{sink}"
@@ -38,6 +40,15 @@ def write_alert(daemon, name, text):
 
 def write_check(daemon, service, name="shop", keys=""):
     daemon.write_check(name, CHECK.format(path=service.path, keys=keys))
+
+
+def start_and_fail(daemon, service):
+    """A start with descriptors kept, and then a failure. Returns the store, to start from anew."""
+    daemon.start(notify=True)
+    store = FdStore(daemon.notify)
+    daemon.wait_status("shop", "healthy")
+    service.down()
+    return store
 
 
 def control(daemon, verb, body):

@@ -218,6 +218,26 @@ class Healthd:
         return self.wait_for(lambda answer: answer.json["checks"][name]["status"] == status,
                              timeout).json["checks"][name]
 
+    def wait_details(self, name, timeout=30.0, **wanted):
+        """Waits until these details of a check have these values and returns all its details."""
+        def told(answer):
+            details = answer.json["checks"][name].get("details", {})
+            return all(details.get(key) == value for key, value in wanted.items())
+        return self.wait_for(told, timeout).json["checks"][name]["details"]
+
+    def first_results(self, *names, timeout=60.0):
+        """Waits until each of these checks has run once and returns what /health says of all."""
+        def done(answer):
+            return all(answer.json["checks"][name]["checked_at"] for name in names)
+        return self.wait_for(done, timeout).json["checks"]
+
+    def run_checks(self, texts, timeout=60.0, **options):
+        """Starts with a check of each text; returns their first results."""
+        for name, text in texts.items():
+            self.write_check(name, text)
+        self.start(**options)
+        return self.first_results(*texts, timeout=timeout)
+
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
 

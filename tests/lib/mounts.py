@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""File systems in a bad way."""
+"""Mounts that only root can make: a file system in a bad way, another /etc/hosts."""
 
 import contextlib
 import ctypes
 import os
+import subprocess
 
 import pytest
 
@@ -26,3 +27,16 @@ def hung_mount(path):
     finally:
         LIBC.umount2(bytes(path), MNT_DETACH)
         os.close(fuse)
+
+
+def two_addresses(directory):
+    """What a program is run under that is to find two.test at 127.0.0.1 and then at 127.0.0.3."""
+    hosts = directory / "hosts"
+    hosts.write_text("127.0.0.1 localhost two.test\n127.0.0.3 two.test\n", encoding="ascii")
+    mount = ["unshare", "--mount", "sh", "-c",
+             f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    order = subprocess.run([*mount, "getent", "ahosts", "two.test"], capture_output=True,
+                           text=True, check=False).stdout.split()
+    if not order or order[0] != "127.0.0.1":
+        pytest.skip("needs a name with two addresses, which only root can make")
+    return mount
