@@ -100,35 +100,37 @@ static int choose_directories(void) {
         return r;
 }
 
+enum {
+        ARG_VERSION = 0x100,
+        ARG_VERIFY,
+        ARG_CAT,
+        ARG_CONFIG_DIR,
+        ARG_INSTANCE,
+        ARG_LISTEN,
+        ARG_CHECK,
+        ARG_WRAPPED,
+        ARG_DISARM_GUARDS,
+};
+
+static const struct option long_options[] = {
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, ARG_VERSION },
+        { "verify", no_argument, NULL, ARG_VERIFY },
+        { "cat", optional_argument, NULL, ARG_CAT },
+        { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
+        { "instance", required_argument, NULL, ARG_INSTANCE },
+        { "listen", required_argument, NULL, ARG_LISTEN },
+        { "check", required_argument, NULL, ARG_CHECK },
+        { "wrapped", required_argument, NULL, ARG_WRAPPED },
+        { "disarm-guards", no_argument, NULL, ARG_DISARM_GUARDS },
+        {},
+};
+
 /* Returns 1 to go on, 0 when all is said, or a negative errno. */
 static int parse_arguments(int argc, char *argv[]) {
-        enum {
-                ARG_VERSION = 0x100,
-                ARG_VERIFY,
-                ARG_CAT,
-                ARG_CONFIG_DIR,
-                ARG_INSTANCE,
-                ARG_LISTEN,
-                ARG_CHECK,
-                ARG_WRAPPED,
-                ARG_DISARM_GUARDS,
-        };
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, ARG_VERSION },
-                { "verify", no_argument, NULL, ARG_VERIFY },
-                { "cat", optional_argument, NULL, ARG_CAT },
-                { "config-dir", required_argument, NULL, ARG_CONFIG_DIR },
-                { "instance", required_argument, NULL, ARG_INSTANCE },
-                { "listen", required_argument, NULL, ARG_LISTEN },
-                { "check", required_argument, NULL, ARG_CHECK },
-                { "wrapped", required_argument, NULL, ARG_WRAPPED },
-                { "disarm-guards", no_argument, NULL, ARG_DISARM_GUARDS },
-                {},
-        };
         int c, r = 0;
 
-        while (r >= 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+        while (r >= 0 && (c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
                         return help();

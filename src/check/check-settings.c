@@ -213,6 +213,21 @@ static uint64_t default_usec(uint64_t usec, uint64_t default_value, uint64_t mos
         return default_value < most ? default_value : most;
 }
 
+/* What is not set follows from what is. */
+static void check_settings_fit_times(CheckSettings *settings) {
+        /* Unless they are set, no probe outlasts its interval and no retry is slower than it. */
+        settings->timeout_usec = default_usec(settings->timeout_usec, DEFAULT_TIMEOUT_USEC,
+                                              settings->interval_usec);
+        settings->retry_interval_usec = default_usec(settings->retry_interval_usec,
+                                                     DEFAULT_RETRY_INTERVAL_USEC,
+                                                     settings->interval_usec);
+        /* A breaker that opened before the status settled would hide it. */
+        if (settings->breaker_after > 0 && settings->breaker_after < settings->fail_after)
+                settings->breaker_after = settings->fail_after;
+        if (settings->breaker_max_reset_usec < settings->breaker_reset_usec)
+                settings->breaker_max_reset_usec = settings->breaker_reset_usec;
+}
+
 int check_settings_load(CheckSettings *settings, const ConfigFile *file, const ConfigTypeRow *types,
                         Runtime *runtime, ConfigContext *context) {
         _cleanup_(check_settings_done) CheckSettings loaded = {
@@ -247,17 +262,7 @@ int check_settings_load(CheckSettings *settings, const ConfigFile *file, const C
         loaded.secrets = TAKE_PTR(context->secrets);
         if (r < 0)
                 return r;
-        /* Unless they are set, no probe outlasts its interval and no retry is slower than it. */
-        loaded.timeout_usec = default_usec(loaded.timeout_usec, DEFAULT_TIMEOUT_USEC,
-                                           loaded.interval_usec);
-        loaded.retry_interval_usec = default_usec(loaded.retry_interval_usec,
-                                                  DEFAULT_RETRY_INTERVAL_USEC,
-                                                  loaded.interval_usec);
-        /* A breaker that opened before the status settled would hide it. */
-        if (loaded.breaker_after > 0 && loaded.breaker_after < loaded.fail_after)
-                loaded.breaker_after = loaded.fail_after;
-        if (loaded.breaker_max_reset_usec < loaded.breaker_reset_usec)
-                loaded.breaker_max_reset_usec = loaded.breaker_reset_usec;
+        check_settings_fit_times(&loaded);
         if (loaded.type) {
                 r = check_settings_prepare(&loaded, file, runtime, context);
                 if (r < 0)

@@ -205,7 +205,45 @@ static int command_line_note(CommandLine *line, int c, const char *argument) {
         return r < 0 ? r : string_list_add(&line->options, text);
 }
 
+/* Options that only set something: a text to their argument, anything else to yes or no. */
+static const struct {
+        int option;
+        size_t offset;
+        bool is_text, value;
+} plain_options[] = {
+        { 'q', offsetof(Healthctl, quiet), .value = true },
+        { ARG_SOCKET, offsetof(Healthctl, socket), .is_text = true },
+        { ARG_CONFIG_DIR, offsetof(Healthctl, config_directory), .is_text = true },
+        { ARG_NO_PAGER, offsetof(Healthctl, terminal.no_pager), .value = true },
+        { ARG_NO_LEGEND, offsetof(Healthctl, legend), .value = false },
+        { ARG_FRESH, offsetof(Healthctl, fresh), .value = true },
+        { ARG_FOR, offsetof(Healthctl, duration), .is_text = true },
+        { ARG_REASON, offsetof(Healthctl, reason), .is_text = true },
+        { ARG_START, offsetof(Healthctl, start), .value = true },
+        { ARG_FINISH, offsetof(Healthctl, finish), .value = true },
+        { ARG_DRY_RUN, offsetof(Healthctl, dry_run), .value = true },
+        { ARG_RESTART, offsetof(Healthctl, restart), .value = true },
+};
+
+/* Returns whether it is one. */
+static bool set_plain_option(Healthctl *ctl, int option, const char *argument) {
+        for (size_t i = 0; i < ELEMENTS(plain_options); i++) {
+                void *field = (char *) ctl + plain_options[i].offset;
+
+                if (plain_options[i].option != option)
+                        continue;
+                if (plain_options[i].is_text)
+                        *(const char **) field = argument;
+                else
+                        *(bool *) field = plain_options[i].value;
+                return true;
+        }
+        return false;
+}
+
 static int parse_option(Healthctl *ctl, CommandLine *line, int c, const char *argument) {
+        if (set_plain_option(ctl, c, argument))
+                return 0;
         switch (c) {
         case 'h':
                 line->help = true;
@@ -216,52 +254,16 @@ static int parse_option(Healthctl *ctl, CommandLine *line, int c, const char *ar
         case 'H':
                 line->host = argument;
                 return 0;
-        case 'q':
-                ctl->quiet = true;
-                return 0;
-        case ARG_SOCKET:
-                ctl->socket = argument;
-                return 0;
-        case ARG_CONFIG_DIR:
-                ctl->config_directory = argument;
-                return 0;
         case ARG_INSTANCE:
                 return parse_instance(ctl, argument);
         case ARG_JSON:
                 return parse_json_mode(ctl, argument);
-        case ARG_NO_PAGER:
-                ctl->terminal.no_pager = true;
-                return 0;
-        case ARG_NO_LEGEND:
-                ctl->legend = false;
-                return 0;
         case ARG_CHECK:
                 return string_list_add(&ctl->checks, argument);
         case ARG_TIMEOUT:
                 return parse_timeout(ctl, argument);
-        case ARG_FRESH:
-                ctl->fresh = true;
-                return 0;
-        case ARG_FOR:
-                ctl->duration = argument;
-                return 0;
-        case ARG_REASON:
-                ctl->reason = argument;
-                return 0;
-        case ARG_START:
-                ctl->start = true;
-                return 0;
-        case ARG_FINISH:
-                ctl->finish = true;
-                return 0;
         case ARG_EXIT_STATUS:
                 return parse_exit_status(ctl, argument);
-        case ARG_DRY_RUN:
-                ctl->dry_run = true;
-                return 0;
-        case ARG_RESTART:
-                ctl->restart = true;
-                return 0;
         case ARG_NAGIOS:
                 return 0; /* the only format of check */
         default:
