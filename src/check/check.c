@@ -303,7 +303,8 @@ Status check_status(const Check *check, uint64_t now_usec) {
         return check_is_stale(check, now_usec) ? STATUS_UNKNOWN : check->settling.status;
 }
 
-bool check_has_stopped(const Check *check, uint64_t now_usec) {
+/* Whether it had a settled status and is unknown now because results stopped coming. */
+static bool check_has_stopped(const Check *check, uint64_t now_usec) {
         return check->settling.status != STATUS_UNKNOWN &&
                check_status(check, now_usec) == STATUS_UNKNOWN;
 }

@@ -99,8 +99,6 @@ void check_report_nothing(Check *check);
 
 /* The settled status; unknown if the last result is older than three intervals. */
 Status check_status(const Check *check, uint64_t now_usec);
-/* Whether it had a settled status and is unknown now because results stopped coming. */
-bool check_has_stopped(const Check *check, uint64_t now_usec);
 /*
  * Why it is not healthy, for people, to a new string: the last result, how far it is from being
  * healthy again, or that results stopped. NULL if it is healthy, had no result, or memory is short.

@@ -228,7 +228,11 @@ int silence_table_remove_pattern(SilenceTable *table, const char *pattern, Silen
         return table_remove(table, table_find_pattern(table, pattern), ret);
 }
 
-bool silence_is_active(const Silence *silence, uint64_t now_usec) {
+/*
+ * Whether it silences at that time. One that has more left than anyone may ask for was saved by a
+ * clock that has been set back since: it waits until the clock is right again.
+ */
+static bool silence_is_active(const Silence *silence, uint64_t now_usec) {
         /* A day of grace: small corrections of the clock must not end the longest silence. */
         return now_usec < silence->until_usec &&
                silence->until_usec - now_usec <= SILENCE_DURATION_MAX_USEC + USEC_PER_DAY;

@@ -55,12 +55,6 @@ int silence_table_add(SilenceTable *table, const char *pattern, const char *auth
 int silence_table_remove(SilenceTable *table, uint32_t id, Silence *ret);
 int silence_table_remove_pattern(SilenceTable *table, const char *pattern, Silence *ret);
 
-/*
- * Whether it silences at that time. One that has more left than anyone may ask for was saved by a
- * clock that has been set back since: it waits until the clock is right again.
- */
-bool silence_is_active(const Silence *silence, uint64_t now_usec);
-
 /* The active silence of a check that ends last, or NULL. Valid until the table changes. */
 const Silence *silence_table_find(const SilenceTable *table, const char *check_name,
                                   uint64_t now_usec);

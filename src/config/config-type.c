@@ -23,7 +23,8 @@ int type_setup_refuse(TypeSetup *setup, const char *key, const char *format, ...
         return r < 0 ? r : -EINVAL;
 }
 
-const char *config_file_path(const ConfigFile *file) {
+/* Where a file itself stands, for what is wrong with it as a whole. */
+static const char *config_file_path(const ConfigFile *file) {
         return file->paths ? file->paths[0] : file->name;
 }
 

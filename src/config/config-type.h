@@ -41,9 +41,6 @@ typedef enum ConnectionMode {
 
 extern const char *const connection_mode_words[];
 
-/* Where a file itself stands, for what is wrong with it as a whole. */
-const char *config_file_path(const ConfigFile *file);
-
 /*
  * The type by Type= in section, with its libraries loaded, or NULL in *ret with a problem that says
  * why there is none. rows ends with {}. Returns 0 or -ENOMEM.

@@ -59,7 +59,8 @@ static void request_try_addresses(HttpRequest *request);
 
 /* ---- the end ---- */
 
-void http_request_cancel(HttpRequest *request) {
+/* Stops it; the handler is not called. A kept connection that was in use is closed. */
+static void request_cancel(HttpRequest *request) {
         request->query = resolver_query_cancel(request->query);
         curl_transfer_cancel(&request->transfer);
         text_buffer_done(&request->received);
@@ -69,7 +70,7 @@ void http_request_cancel(HttpRequest *request) {
 
 /* The request may be gone afterwards. */
 static void request_report(HttpRequest *request, const HttpResult *result) {
-        http_request_cancel(request);
+        request_cancel(request);
         request->on_done(result, request->userdata);
 }
 
@@ -487,7 +488,7 @@ int http_request_new(Runtime *runtime, const HttpRequestSettings *settings, Http
 HttpRequest *http_request_free(HttpRequest *request) {
         if (!request)
                 return NULL;
-        http_request_cancel(request);
+        request_cancel(request);
         curl_transfer_done(&request->transfer);
         curl_slist_free_all(request->header_list);
         curl_glue_free(request->own_glue);
@@ -508,7 +509,7 @@ int http_request_start(HttpRequest *request) {
         if (r >= 0)
                 r = request_open_hop(request);
         if (r < 0)
-                http_request_cancel(request);
+                request_cancel(request);
         return r;
 }
 
@@ -531,7 +532,7 @@ void http_request_abandon(HttpRequest *request, HttpResult *ret) {
                                      request_stage(request));
         if (!request->query)
                 request_get_times(request, ret);
-        http_request_cancel(request);
+        request_cancel(request);
 }
 
 const char *http_request_get_header(const HttpRequest *request, const char *name) {

@@ -100,9 +100,6 @@ int http_request_start(HttpRequest *request);
  */
 const char *http_request_get_header(const HttpRequest *request, const char *name);
 
-/* Stops it; the handler is not called. A kept connection that was in use is closed. */
-void http_request_cancel(HttpRequest *request);
-
 /*
  * Stops it at a deadline; the handler is not called. The result, to be given to http_result_done(),
  * has the times so far, and as its error the stage it was in: "no answer from 127.0.0.1:80 while
