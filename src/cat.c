@@ -8,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "check/check-settings.h"
-#include "check/probe.h"
 #include "config/config-search.h"
 #include "config/config-table.h"
 #include "probe/probe-table.h"

@@ -9,7 +9,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 

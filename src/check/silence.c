@@ -6,7 +6,6 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/string-util.h"
 
 /* Saved byte for byte: nothing in it may be padding. */

@@ -9,7 +9,6 @@
 
 #include "base/time-util.h"
 #include "healthctl/client.h"
-#include "healthctl/host-view.h"
 #include "healthctl/json.h"
 #include "healthctl/pause.h"
 

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/time-util.h"
 #include "healthctl/client.h"
 #include "healthctl/json.h"
 #include "healthctl/table.h"

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/time-util.h"
-#include "healthctl/client.h"
 #include "healthctl/json.h"
 #include "healthctl/table.h"
 

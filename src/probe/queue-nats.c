@@ -8,7 +8,6 @@
 
 #include <errno.h>
 
-#include "base/cleanup.h"
 #include "probe/queue-http.h"
 
 #define NATS_PORT 8222

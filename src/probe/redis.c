@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/probe.h"
 #include "io/address.h"

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/time-util.h"
 
 const Check *alert_slot_check(const HealthView *view, const AlertSlot *slot) {
         const Check *check = check_set_find(&view->checks, slot->name);

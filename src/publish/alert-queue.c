@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/string-util.h"
 #include "base/time-util.h"
 

@@ -6,7 +6,6 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "base/time-util.h"
 #include "check/check-set.h"
 

@@ -17,7 +17,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/string-util.h"
-#include "base/time-util.h"
 #include "publish/journal-messages.h"
 
 #define QUEUE_MAX        1024

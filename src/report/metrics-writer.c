@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/cleanup.h"
 #include "base/time-util.h"
 
 const char *const metrics_media_types[_METRICS_DIALECT_MAX] = {

@@ -18,7 +18,6 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/string-util.h"
 #include "base/time-util.h"
 #include "io/child.h"
 

@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "base/string-util.h"
 #include "publish/control.h"
 
 #define NOBODY   65534

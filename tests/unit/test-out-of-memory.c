@@ -27,7 +27,6 @@
 #include "io/dns-message.h"
 #include "io/http-url.h"
 #include "probe/exposition.h"
-#include "probe/label-matcher.h"
 #include "probe/metric-names.h"
 #include "probe/metric-selector.h"
 #include "probe/plugin.h"
