@@ -41,6 +41,8 @@ typedef enum Call {
         CALL_THREAD,
         CALL_GETADDRINFO,
         CALL_MALLOC,
+        CALL_RECV,
+        CALL_SEND,
 } Call;
 
 typedef struct Fault {
@@ -120,6 +122,10 @@ WRAP_OPENAT(openat)
 WRAP_OPENAT(openat64)
 WRAP(ssize_t, read, CALL_READ, -1, (int fd, void *data, size_t size), (fd, data, size))
 WRAP(ssize_t, write, CALL_WRITE, -1, (int fd, const void *data, size_t size), (fd, data, size))
+WRAP(ssize_t, recv, CALL_RECV, -1, (int fd, void *data, size_t size, int flags),
+     (fd, data, size, flags))
+WRAP(ssize_t, send, CALL_SEND, -1, (int fd, const void *data, size_t size, int flags),
+     (fd, data, size, flags))
 WRAP(int, socket, CALL_SOCKET, -1, (int domain, int type, int protocol), (domain, type, protocol))
 WRAP(int, connect, CALL_CONNECT, -1, (int fd, const struct sockaddr *address, socklen_t length),
      (fd, address, length))

@@ -24,6 +24,8 @@ CALLS = {
     "thread": (errno.EAGAIN,),
     "getaddrinfo": (errno.EMFILE,),
     "malloc": (errno.ENOMEM,),
+    "recv": (errno.EIO, errno.ECONNRESET),
+    "send": (errno.EPIPE, errno.ENOBUFS),
 }
 EVER = 1 << 62
 LIBC = ctypes.CDLL(None, use_errno=True)
