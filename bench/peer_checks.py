@@ -20,7 +20,7 @@ INTERVAL_S = 1
 N_CHECKS = 50
 # monit does one check after the other, and waits for some 55 ms in each of PostgreSQL.
 N_POSTGRES_CHECKS = 10
-SETTLE_S = 2.5
+SETTLE_S = 2
 PLUGINS = "/usr/lib/nagios/plugins"
 
 NGINX = """

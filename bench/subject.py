@@ -29,12 +29,12 @@ class Scale:
         self.starts = 5 if quick else 11
         self.idle_s = 31
         self.idle_windows = 1 if quick else 5
-        self.many_s = 3 if quick else 10
+        self.many_s = 3 if quick else 8
         self.many = (1000, 10000) if quick else (10, 100, 1000, 10000)
         self.some_s = 3
         self.restarts = 2 if quick else 100
         self.aborts = 1 if quick else 20
-        self.detections = 2 if quick else 9
+        self.detections = 2 if quick else 7
         self.long_pairs = 1 if quick else 5  # of what takes its time
         self.peer_window_s = 2 if quick else 3
 
