@@ -40,6 +40,7 @@ struct BusWatch {
         void *userdata;
 };
 
+/* Does not connect yet; event is kept. Returns 0 or -ENOMEM. */
 int bus_new(sd_event *event, Bus **ret);
 /* No call and no watch may be left. Accepts NULL, returns NULL. */
 Bus *bus_free(Bus *bus);

@@ -26,6 +26,7 @@ struct IoSource {
         void *userdata;
 };
 
+/* event is borrowed. Returns 0 or a negative errno. */
 int reactor_new(sd_event *event, Reactor **ret);
 Reactor *reactor_free(Reactor *reactor);
 

@@ -28,6 +28,7 @@ typedef struct ResolverAnswer {
 /* The answer is valid during the call only. The query is gone when this is called. */
 typedef void (*ResolverHandler)(const ResolverAnswer *answer, void *userdata);
 
+/* Both are borrowed. Returns 0 or a negative errno. */
 int resolver_new(Reactor *reactor, Scheduler *scheduler, Resolver **ret);
 /* Does not wait for look-ups under way: their threads end by themselves. */
 Resolver *resolver_free(Resolver *resolver);

@@ -45,6 +45,8 @@ typedef struct Runtime {
         Statistics statistics;
 } Runtime;
 
+/* With what every check needs; the rest is made when it is asked for. Returns 0 or a negative
+ * errno. */
 int runtime_new(Runtime **ret);
 Runtime *runtime_free(Runtime *runtime);
 

@@ -26,6 +26,7 @@ struct Timer {
         size_t position; /* 1-based place in the heap, 0 while not armed */
 };
 
+/* Returns 0 or -ENOMEM. */
 int scheduler_new(Scheduler **ret);
 Scheduler *scheduler_free(Scheduler *scheduler);
 

@@ -5,7 +5,9 @@
 
 #include "check/probe.h"
 
+/* Whether it holds *, ? or [: it may then stand for several units. */
 bool unit_name_is_glob(const char *text);
+/* As ".timer". */
 bool unit_name_has_suffix(const char *name, const char *suffix);
 /*
  * Adds a name to the list, completed by the suffix: "orders" is orders.service, as for systemctl. A

@@ -14,6 +14,7 @@
 
 typedef struct Endpoints Endpoints;
 
+/* view is borrowed. Returns 0 or a negative errno. */
 int endpoints_new(const HealthView *view, Endpoints **ret);
 Endpoints *endpoints_free(Endpoints *endpoints);
 

@@ -37,6 +37,7 @@ HttpTls *http_tls_ref(HttpTls *tls);
 HttpTls *http_tls_unref(HttpTls *tls);
 DEFINE_CLEANUP(HttpTls, http_tls_unref)
 
+/* Whether clients must show a certificate: ClientCA= is set. */
 bool http_tls_asks_clients(const HttpTls *tls);
 /* When our certificate, or the first of those above it that we send, becomes and ceases to be
  * valid. */

@@ -19,6 +19,7 @@ typedef struct PageFile {
         struct MHD_Response *response;
 } PageFile;
 
+/* Returns 0 or a negative errno. */
 int page_new(Page **ret);
 Page *page_free(Page *page);
 

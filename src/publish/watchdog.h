@@ -18,13 +18,16 @@ typedef struct Watchdog Watchdog;
 /* Called when feeding stops (cause says why) and when it goes on (cause is NULL). */
 typedef void (*WatchdogObserver)(const char *cause, uint64_t timeout_usec, void *userdata);
 
-/* Reads WATCHDOG_USEC and WATCHDOG_PID. Without a watchdog it does nothing. */
 /*
  * Once the budget is spent, a failing check no longer keeps it from being fed; a late loop does.
  * Both are borrowed.
  */
 void watchdog_set_budget(Watchdog *watchdog, const RestartBudget *budget, const RateLimit *limit);
 
+/*
+ * Reads WATCHDOG_USEC and WATCHDOG_PID; without a watchdog it does nothing. The first three are
+ * borrowed. Returns 0 or a negative errno.
+ */
 int watchdog_new(Runtime *runtime, const HealthView *view, Notify *notify,
                  WatchdogObserver observer, void *userdata, Watchdog **ret);
 Watchdog *watchdog_free(Watchdog *watchdog);
