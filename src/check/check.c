@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/prefetch.h"
 #include "base/time-util.h"
 #include "check/judge.h"
 #include "check/probe.h"
@@ -134,6 +135,8 @@ static void check_start(Check *check, uint64_t now_usec) {
         check->runtime->statistics.probes_active++;
         check->runtime->statistics.probes_run++;
         check->started_usec = now_usec;
+        if (check->history)
+                prefetch_for_write(check->history, 1);
         (void) timer_arm_at(&check->timer, check_deadline_usec(check));
         r = check->type->start(check->instance, check);
         if (r < 0) {
@@ -239,6 +242,8 @@ void check_report(Check *check, Sample *sample) {
         Transition transition;
 
         check_end_run(check);
+        if (check->history)
+                history_expect(check->history, check->checked_realtime_usec);
         sample->duration_usec = now_usec - check->started_usec;
         sample_clean(sample, &check->settings);
         check_keep_sample(check, sample);

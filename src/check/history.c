@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/prefetch.h"
 #include "base/time-util.h"
 
 /* The last digit is the version of everything below. */
@@ -290,6 +291,14 @@ bool history_open(History *history, size_t size, HistoryLayout layout) {
 HistoryLayout history_layout(const History *history) {
         return (HistoryLayout){ .n_buckets = history->header.n_buckets,
                                 .bucket_usec = history->header.bucket_usec };
+}
+
+void history_expect(const History *history, uint64_t realtime_usec) {
+        uint64_t number = realtime_usec / history->header.bucket_usec;
+        uint8_t next = (uint8_t) (history->newest_sample + 1);
+
+        prefetch_for_write(&history->samples[next % HISTORY_SAMPLES], sizeof(Event));
+        prefetch_for_write(&history->buckets[number % history->header.n_buckets], sizeof(Bucket));
 }
 
 void history_push(History *history, uint64_t realtime_usec, Status result, Status settled,

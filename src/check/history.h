@@ -100,6 +100,9 @@ bool history_open(History *history, size_t size, HistoryLayout layout);
 
 HistoryLayout history_layout(const History *history);
 
+/* A result of about that time will be added soon: has what it is written to fetched meanwhile. */
+void history_expect(const History *history, uint64_t realtime_usec);
+
 /* Adds one result, not STATUS_UNKNOWN, and the settled status after it. */
 void history_push(History *history, uint64_t realtime_usec, Status result, Status settled,
                   uint64_t duration_usec);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/prefetch.h"
 #include "base/string-util.h"
 
 #define SAMPLE_TEXT_MAX (256 * 1024)
@@ -37,6 +38,11 @@ void sample_reset(Sample *sample) {
         sample->text_size = sample->names_size;
         sample->truncated = false;
         sample->duration_usec = 0;
+}
+
+void sample_expect(const Sample *sample) {
+        prefetch_for_write(sample->details, sample->n_names * sizeof(Detail));
+        prefetch_for_write(sample->text, sample->names_size);
 }
 
 void sample_done(Sample *sample) {

@@ -57,6 +57,11 @@ typedef struct Sample {
 
 /* Empties it, keeps the memory and the names. */
 void sample_reset(Sample *sample);
+/*
+ * An empty one will be filled soon. With thousands of checks its memory is in no cache: has it
+ * fetched meanwhile.
+ */
+void sample_expect(const Sample *sample);
 void sample_done(Sample *sample);
 
 /*

@@ -150,6 +150,7 @@ static int redis_start(void *instance, Check *check) {
 
         probe->check = check;
         sample_reset(&probe->sample);
+        sample_expect(&probe->sample);
         return redis_session_start(probe->session, check->runtime);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/prefetch.h"
 #include "base/time-util.h"
 #include "check/check-state.h"
 #include "publish/journal-messages.h"
@@ -317,6 +318,8 @@ void memory_note(Memory *memory, const Check *check, const CheckChanges *changes
         if (!check->history)
                 return;
         slot = state_store_slot_of(memory->store, check->history);
+        for (size_t i = 0; i < ELEMENTS(slot.copies); i++)
+                prefetch_for_write(slot.copies[i], sizeof(StateCopy) + offsetof(CheckState, kept));
         history_push(check->history, check->checked_realtime_usec, check->last_status,
                      check->settling.status, check->sample.duration_usec);
         if (changes->transition)
