@@ -15,6 +15,8 @@
 #define FIRST_RUN_WITHIN_USEC USEC_PER_SEC
 #define STALE_INTERVALS       3
 #define JITTER_PERCENT        5
+/* So late is no timer of a loop that runs. */
+#define HELD_USEC             (100 * USEC_PER_MSEC)
 
 static void check_on_timer(Timer *timer, void *userdata);
 
@@ -129,6 +131,7 @@ static void check_start(Check *check, uint64_t now_usec) {
         }
         durations_push(&check->runtime->statistics.start_delays, now_usec - check->timer.due_usec);
         check->running = true;
+        check->spared = false;
         check->ran_early = check->runs_early;
         check->runs_early = false;
         check->runs++;
@@ -162,14 +165,29 @@ static void check_time_out(Check *check) {
         check_report(check, &sample);
 }
 
+/*
+ * While the loop was held (the machine had no processor for us, or was paused), answers came that
+ * nobody has heard, and are heard after this timer. So once a run gets back what was lost of it.
+ */
+static bool check_spare(Check *check, uint64_t now_usec) {
+        uint64_t late_usec = now_usec - check->timer.due_usec;
+
+        if (check->spared || late_usec < HELD_USEC)
+                return false;
+        check->spared = true;
+        return timer_arm_at(&check->timer,
+                            now_usec + min_usec(late_usec, check->settings.timeout_usec)) >= 0;
+}
+
 static void check_on_timer(Timer *timer, void *userdata) {
         Check *check = userdata;
+        uint64_t now_usec = now_monotonic_usec();
 
         (void) timer;
-        if (check->running)
+        if (!check->running)
+                check_start(check, now_usec);
+        else if (!check_spare(check, now_usec))
                 check_time_out(check);
-        else
-                check_start(check, now_monotonic_usec());
 }
 
 void check_run_soon(Check *check) {

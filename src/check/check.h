@@ -52,6 +52,7 @@ struct Check {
         uint64_t started_usec;
         uint64_t runs;
         bool running;
+        bool spared;        /* its deadline was put off, see check_spare() */
         bool runs_early;    /* the next run was moved forward by check_run_soon() */
         bool ran_early;     /* the last run was */
         bool hurried;       /* by check_look_again(), until it fails or has settled */

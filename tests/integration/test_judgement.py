@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What spares a server that is gone, and whoever reads of it: the breaker and DependsOn=."""
 
+import http.server
+import signal
+import threading
 import time
 
 import pytest
@@ -113,6 +116,46 @@ def test_an_outage_is_said_once(daemon, nginx, fault):
     told = [line for line in said(daemon, " is unhealthy") if "blocked by gateway" not in line]
     assert len(told) == 1 and "gateway is unhealthy" in told[0], told
     assert len(said(daemon, " is unhealthy, blocked by gateway")) == 50
+
+
+class InTwoSteps(http.server.BaseHTTPRequestHandler):
+    """Sends whoever comes on to another page, after a while."""
+
+    asked = threading.Event()
+
+    def do_GET(self):
+        if self.path == "/":
+            self.asked.set()
+            time.sleep(0.3)
+        self.send_response(302 if self.path == "/" else 200)
+        self.send_header("Location", "/further")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_while_healthd_does_not_run_nobody_is_late(daemon):
+    """What came in the meantime is heard, and there is time to go on."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), InTwoSteps) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        daemon.write_check("shop", "[Check]\nType=http\nInterval=1s\nTimeout=1s\nFailAfter=1\n"
+                           "BreakerAfter=0\n[HTTP]\nFollowRedirects=1\n"
+                           f"URL=http://127.0.0.1:{server.server_port}/\n")
+        daemon.start()
+        daemon.wait_status("shop", "healthy")
+        for _ in range(3):
+            InTwoSteps.asked.clear()
+            assert InTwoSteps.asked.wait(10)
+            daemon.process.send_signal(signal.SIGSTOP)
+            time.sleep(2)
+            daemon.process.send_signal(signal.SIGCONT)
+            stopped = time.time()
+            daemon.wait_for(lambda answer:
+                            answer.json["checks"]["shop"]["checked_at"] > stopped)
+        assert not said(daemon, "shop is unhealthy")
+        server.shutdown()
 
 
 def test_a_reload_mends_a_check_whose_own_file_was_right(daemon):
