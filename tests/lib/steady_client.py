@@ -38,16 +38,15 @@ def connect(address):
 
 def join_chunks(text):
     """The body of an answer in pieces; one that ends too early is a lost one."""
-    body = b""
-    while True:
-        size, _, text = text.partition(b"\r\n")
-        length = int(size, 16)
-        if text[length:length + 2] != b"\r\n":
+    pieces, at, length = [], 0, None
+    while length != 0:
+        begin = text.index(b"\r\n", at) + 2
+        length = int(text[at:begin], 16)
+        at = begin + length + 2
+        if text[at - 2:at] != b"\r\n":
             raise ValueError("the answer ends too early")
-        if length == 0:
-            return body
-        body += text[:length]
-        text = text[length + 2:]
+        pieces.append(text[begin:at - 2])
+    return b"".join(pieces)
 
 
 class Progress:
@@ -68,7 +67,7 @@ async def ask(address, path, progress):
                        .encode())
         progress.note("asked")
         client.setblocking(False)
-        answer = b""
+        answer = bytearray()
         while data := await asyncio.get_running_loop().sock_recv(client, 65536):
             answer += data
             progress.note(f"{len(answer)} bytes")

@@ -16,10 +16,12 @@ PASSING = {HEALTHY, DEGRADED}
 JITTER = 0.05
 # A first run begins within a second.
 SPLAY = 1.0
-# How much later than promised a result may be on a machine that also runs all the servers; and how
-# much earlier two results may seem to be.
-LATE = 1.5
-EARLY = 0.3
+# A probe may be this late by healthd's own doing: its loop makes a whole /metrics or loads a thousand
+# checks in that time.
+OWN = 0.1
+# And by what this machine took for such a thing at that time (see Machine), this many times over: two
+# programs do not meet the same delays.
+FACTOR = 2
 # How long the truth is remembered: longer than any status takes.
 REMEMBERED = 300
 
@@ -63,27 +65,36 @@ class Source:
             self.log.pop(0)
 
 
-class Stalls:
-    """When this machine did not let anybody run in time: then servers may have seemed to hang."""
+class Machine:
+    """How long programs waited for their turn here, by seconds, from what yardstick.py says."""
 
     def __init__(self):
-        self.log = []
+        self.worst = {}
+        self.known = 0.0
+        self.longest = 0.0
 
-    def add(self, begin, end):
-        self.log.append((begin, end))
+    def note(self, begin, end, waited):
+        for second in range(int(begin), int(end) + 1):
+            self.worst[second] = max(self.worst.get(second, 0), waited)
+        self.known = end
+        self.longest = max(self.longest, waited)
 
-    def during(self, begin, end):
-        return any(start <= end and stop >= begin for start, stop in self.log)
+    def waited(self, begin, end):
+        return max(self.worst.get(second, 0) for second in range(int(begin), int(end) + 1))
+
+    def forget(self, before):
+        for second in [second for second in list(self.worst) if second < before]:
+            del self.worst[second]
 
 
 class Rule:
     """The promises of one check. server: a Source that hides the others while it fails, or None."""
 
-    def __init__(self, own, server, settings, stalls):
+    def __init__(self, own, server, settings, machine):
         self.own = own
         self.server = server
         self.settings = settings  # interval timeout retry fail_after pass_after breaker counted
-        self.stalls = stalls
+        self.machine = machine
         self.born = (0.0, 0.0)  # when it was last loaded anew
 
     def truth(self, begin, end):
@@ -95,41 +106,51 @@ class Rule:
                 states = {UNHEALTHY}
             else:
                 states |= server - {HEALTHY}
-        if self.stalls.during(begin, end):
+        # Where half of its time goes by with waiting, a time-out is nobody's fault.
+        if FACTOR * self.machine.waited(begin, end) >= self.settings["timeout"] / 2:
             states |= {UNHEALTHY, ERROR}
         return states
 
-    def first_verdict(self):
+    def late(self, moment, within, results):
+        """How much later so many results may be that are promised within that time."""
+        return results * (OWN + FACTOR * self.machine.waited(moment - 2 * within, moment))
+
+    def first_verdict(self, asked):
         """How long it may take from loading until something is known."""
         s = self.settings
-        return SPLAY + s["timeout"] + (s["fail_after"] - 1) * max(s["retry"], s["timeout"]) + LATE
+        promised = SPLAY + s["timeout"] + (s["fail_after"] - 1) * max(s["retry"], s["timeout"])
+        return promised + self.late(asked, promised, s["fail_after"])
 
-    def settles_within(self, state):
+    def settles_within(self, state, asked):
         """How long, at the worst, until a state that stays is the status, whatever was before."""
         s = self.settings
         pause = max(s["interval"], s["timeout"])
         results = s["pass_after"] if state == HEALTHY else max(s["fail_after"], s["pass_after"])
-        return (s["breaker"] * (1 + JITTER) + pause + (results - 1) * pause + s["timeout"] + LATE)
+        promised = (s["breaker"] * (1 + JITTER) + pause + (results - 1) * pause + s["timeout"])
+        return promised + self.late(asked, promised, results + 1)
 
-    def fails_within(self):
+    def fails_within(self, asked):
         """The same for a failure after nothing but success: it is looked at more often."""
         s = self.settings
-        return (s["interval"] + s["timeout"] + LATE +
-                (s["fail_after"] - 1) * max(s["retry"], s["timeout"]))
+        promised = (s["interval"] + s["timeout"] +
+                    (s["fail_after"] - 1) * max(s["retry"], s["timeout"]))
+        return promised + self.late(asked, promised, s["fail_after"] + 1)
 
-    def soonest(self, state):
+    def soonest(self, state, asked):
         """How long at least it must have been true before it can be the status."""
         s = self.settings
         if not s["counted"]:
             return 0
+        # A result that counts first may be of a probe that began this much before.
+        before = self.late(asked, self.settles_within(state, asked), 1)
         if state == HEALTHY:
-            # The first pass may be of a probe that had been waiting for the server to go on.
-            return (s["pass_after"] - 1) * s["interval"] * (1 - JITTER) - s["timeout"] - EARLY
-        return (s["fail_after"] - 1) * min(s["retry"], s["interval"]) * (1 - JITTER) - EARLY
+            # Or it had been waiting for the server to go on.
+            return (s["pass_after"] - 1) * s["interval"] * (1 - JITTER) - s["timeout"] - before
+        return (s["fail_after"] - 1) * min(s["retry"], s["interval"]) * (1 - JITTER) - before
 
     def remembered(self, asked):
         """How far back what was true may still matter: to where it had long been the same."""
-        longest = self.settles_within(HEALTHY) + self.settles_within(UNHEALTHY)
+        longest = self.settles_within(HEALTHY, asked) + self.settles_within(UNHEALTHY, asked)
         back = longest
         while back + longest < REMEMBERED and asked - back > self.born[0] and \
                 len(self.truth(asked - back - longest, asked - back)) > 1:
@@ -142,10 +163,10 @@ class Rule:
         if len(now) > 1:
             return states
         state, = now
-        if self.truth(asked - self.settles_within(state), answered) == now:
+        if self.truth(asked - self.settles_within(state, asked), answered) == now:
             return now
         if state == UNHEALTHY and states <= {HEALTHY, UNHEALTHY} and \
-                self.truth(asked - self.fails_within(), answered) == now:
+                self.truth(asked - self.fails_within(asked), answered) == now:
             return now
         return states
 
@@ -156,8 +177,8 @@ class Rule:
         states = self.settled(asked, answered, states)
         # Failures of different kinds count together; which comes when is not judged.
         if len(kinds) <= 1 and self.born[1] < since:
-            states = {state for state in states if self.soonest(state) <= 0 or
-                      state in self.truth(since, answered - self.soonest(state))}
-        if asked < self.born[1] + self.first_verdict():
+            states = {state for state in states if self.soonest(state, asked) <= 0 or
+                      state in self.truth(since, answered - self.soonest(state, asked))}
+        if asked < self.born[1] + self.first_verdict(asked):
             states = states | {UNKNOWN}
         return states

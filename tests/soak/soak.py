@@ -21,14 +21,13 @@ import traceback
 
 import steady_client
 import targets
+import yardstick
 from healthd import Healthd
-from oracle import HEALTHY, REMEMBERED, Rule, Stalls
+from oracle import HEALTHY, REMEMBERED, Machine, Rule
 from process import wait_until
 
 REQUESTS_PER_SECOND = 100
 PAUSE = 0.5  # between two looks at everything
-# To start a program takes so long only on a machine that has no time for servers or for us either.
-STALL = 0.3
 
 
 class Pace:
@@ -145,7 +144,7 @@ class World:
         self.rng = random.Random(seed)
         self.daemon = Healthd()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="healthd-soak-"))
-        self.stalls = Stalls()
+        self.machine = Machine()
         self.servers, self.slots, self.heartbeats = [], [], []
         self.checks = {}
         self.start_servers(4 if n_checks > 200 else 2)
@@ -187,7 +186,7 @@ class World:
             self.slots.append(slot)
         counted = described[0] != "heartbeat"
         rule = Rule(own, server.source if server else None, self.pace.settings(self.rng, counted),
-                    self.stalls)
+                    self.machine)
         self.checks[name] = SoakCheck(name, rule, *described)
 
     def write(self, check):
@@ -208,6 +207,11 @@ class World:
         for source in [s.source for s in self.servers + self.slots] + \
                 [s.value for s in self.servers]:
             source.forget(before)
+        self.machine.forget(before)
+
+    def pids(self):
+        processes = [self.daemon.process] + [server.server.process for server in self.servers]
+        return [process.pid for process in processes]
 
     def close(self):
         try:
@@ -268,6 +272,8 @@ class Soak:
                        for i, server in enumerate(self.world.servers)]
         self.faults.append(Faults(self.pace, seed + 100, self.world.slots, self.problems))
         self.usage = self.client = None
+        self.ended = threading.Event()
+        self.beside = []
         self.absent = None  # a check whose file is away
 
     def say(self, text):
@@ -295,9 +301,11 @@ class Soak:
 
     def look(self):
         """Asks for everything and compares it with the truth."""
+        machine = self.world.machine
         asked = time.monotonic()
         answer = self.world.daemon.get("/health", via="unix", timeout=30)
         answered = time.monotonic()
+        wait_until("it is known how this machine was", lambda: machine.known > answered, 60)
         said = answer.json["checks"]
         expected = set(self.world.checks) - {self.absent}
         if set(said) != expected:
@@ -401,25 +409,34 @@ class Soak:
             faults.calm = False
 
     def watch_machine(self):
-        """Notes when the machine is too busy for anybody: then a healthy server may time out."""
-        while not self.faults[-1].stopped.wait(0.2):
-            begin = time.monotonic()
-            subprocess.run(["/bin/true"], check=True)
-            if time.monotonic() > begin + STALL:
-                self.world.stalls.add(begin, time.monotonic())
+        """What this machine lets programs wait, above all those that have to do with the checks."""
+        try:
+            self.listen_to_yardstick()
+        except Exception:
+            self.problems.append("measuring this machine failed:\n" + traceback.format_exc())
+
+    def listen_to_yardstick(self):
+        with subprocess.Popen([sys.executable, yardstick.__file__], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as measuring:
+            told = None
+            for line in measuring.stdout:
+                if self.ended.is_set():
+                    measuring.stdin.close()
+                    break
+                self.world.machine.note(*map(float, line.split()))
+                pids = self.world.pids()
+                if pids != told:
+                    told = pids
+                    print(*pids, file=measuring.stdin, flush=True)
 
     def beat(self):
         """The jobs that call in, on time whatever else goes on."""
         try:
-            while not self.faults[-1].stopped.wait(0.05):
+            while not self.ended.wait(0.05):
                 for slot in self.world.heartbeats:
                     with self.faults[-1].lock:
-                        late = time.monotonic() - slot.due
-                        if slot.silent or late < 0:
-                            continue
-                        if late > slot.MISSED / 2:
-                            self.world.stalls.add(slot.due, time.monotonic())
-                        slot.beat()
+                        if not slot.silent and time.monotonic() >= slot.due:
+                            slot.beat()
         except Exception:
             self.problems.append("calling in failed:\n" + traceback.format_exc())
 
@@ -446,10 +463,9 @@ class Soak:
         world = self.world
         world.start()
         self.usage = Usage(world.daemon.process.pid)
-        beside = [threading.Thread(target=work, daemon=True)
-                  for work in (self.beat, self.watch_machine)]
-        for thread in beside:
-            thread.start()
+        for work in (self.beat, self.watch_machine):
+            self.beside.append(threading.Thread(target=work, daemon=True))
+            self.beside[-1].start()
         self.start_client()
         self.steady(self.pace.warm_up)
         self.calm_down()
@@ -463,16 +479,14 @@ class Soak:
             self.calm_down()
             self.problems += self.usage.problems("asan" in os.environ["HEALTHD_BINARY"])
         self.judge_client()
-        for faults in self.faults:
-            faults.stopped.set()
-        for thread in beside:
-            thread.join()
 
     def close(self):
+        self.ended.set()
         for faults in self.faults:
             faults.stopped.set()
-            if faults.thread.is_alive():
-                faults.thread.join(30)
+        for thread in self.beside + [faults.thread for faults in self.faults]:
+            if thread.is_alive():
+                thread.join(30)
         if self.client and self.client.poll() is None:
             self.client.kill()
         for server in self.world.servers:
@@ -505,7 +519,7 @@ def main():
         print(problem)
     print(f"{soak.judged} statuses judged, {soak.strict} of them with one right answer; "
           f"{sum((faults.count for faults in soak.faults), collections.Counter())}; "
-          f"{len(soak.world.stalls.log)} stalls of this machine")
+          f"this machine let programs wait {soak.world.machine.longest:.2f} s at most")
     if problems:
         print(f"failed with seed {options.seed}: ./dev soak {options.minutes:g} {options.seed}")
     print(f"{not problems:d} passed, {bool(problems):d} failed, 0 skipped")

@@ -4,6 +4,7 @@
 A target knows how to break and to mend itself, tells its Source, and writes the check files.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -16,6 +17,7 @@ import liar
 import servers
 from healthd import UnixConnection
 from oracle import DEGRADED, ERROR, HEALTHY, UNHEALTHY, Source
+from process import wait_until
 
 
 class ServerTarget:
@@ -42,6 +44,7 @@ class ServerTarget:
             else:
                 self.server.stop()
                 self.server.start()
+                self.wait_for_answer()
         if self.fault == "restart":
             self.source.set(HEALTHY)
 
@@ -52,15 +55,31 @@ class ServerTarget:
                     self.server.start()
                 else:
                     self.server.sigcont()
+                self.wait_for_answer()
         elif self.fault == "wrong":
             self.answer(HEALTHY)
         self.fault = None
+
+    def wait_for_answer(self):
+        """A server that goes on has those to serve first who had waited, or have left."""
+        wait_until(f"{self.source.name} answers", self.answers, 60)
+
+    def answers(self):
+        return self.server.is_ready()
 
     def answer(self, state):
         raise NotImplementedError
 
     def close(self):
         self.server.close()
+
+
+def says(port, request, start):
+    """Whether what listens there has that answer."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(request)
+        return client.recv(100).startswith(start)
+    return False
 
 
 class RedisTarget(ServerTarget):
@@ -121,6 +140,9 @@ class NginxTarget(ServerTarget):
     def __init__(self):
         super().__init__(servers.Nginx().start())
 
+    def answers(self):
+        return says(self.server.port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.1 200")
+
     def check(self, random):
         return "http", "", (f"[HTTP]\nURL=http://127.0.0.1:{self.server.port}/\n"
                             f"Connection={random.choice(['fresh', 'persistent'])}\n"), False
@@ -162,6 +184,9 @@ class LiarTarget(ServerTarget):
 
     def __init__(self):
         super().__init__(LiarServer().start())
+
+    def answers(self):
+        return says(self.server.port, b"PING 0\r\n", b"+PONG")
 
     def slot(self, random):
         self.server.used += 1
@@ -271,36 +296,45 @@ class HeartbeatSlot:
         self.source = Source(f"job {name}")
         self.exit_status = 0
         self.silent = False
-        self.beaten = self.due = time.monotonic()
+        self.called = self.heard = self.due = time.monotonic()
 
     def check(self):
         return "heartbeat", "", "[Heartbeat]\nEvery=3s\nGrace=2s\n"
 
-    def beat(self):
+    def call(self):
+        called = time.monotonic()
         connection = UnixConnection(self.daemon.socket)
         body = json.dumps({"check": self.name, "exit_status": self.exit_status})
         connection.request("POST", "/control/beat", body=body)
         answer = connection.getresponse()
         assert answer.status == 200, f"a beat of {self.name}: {answer.status} {answer.read()}"
         connection.close()
-        self.beaten = time.monotonic()
-        self.due = self.beaten + self.EVERY
+        # It was heard at some moment between these two.
+        self.called, self.heard = called, time.monotonic()
+        self.due = self.heard + self.EVERY
+
+    def beat(self):
+        missed = self.called + self.MISSED
+        self.call()
+        if self.heard > missed and self.source.state == HEALTHY:
+            # Nobody can be blamed for having missed it.
+            self.source.log += [(missed, self.heard, UNHEALTHY), (missed, self.heard, HEALTHY)]
 
     def break_it(self, random):
         if random.random() < 0.5:
             # Nothing is wrong until a call is missed; mend() may be sooner.
             self.silent = True
-            self.source.log.append((self.beaten + self.MISSED, self.beaten + self.MISSED + 0.1,
+            self.source.log.append((self.called + self.MISSED, self.heard + self.MISSED,
                                     UNHEALTHY))
             return
         with self.source.becoming(UNHEALTHY):
             self.exit_status = 7
-            self.beat()
+            self.call()
 
     def mend(self):
-        if self.silent and self.source.log[-1][0] > time.monotonic():
-            self.source.log.pop()
-        self.silent = False
         self.exit_status = 0
         with self.source.becoming(HEALTHY):
-            self.beat()
+            self.call()
+        if self.silent and self.source.log[-2][0] > self.heard:
+            self.source.log = self.source.log[:-2] + self.source.log[-1:]
+        self.silent = False
