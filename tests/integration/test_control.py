@@ -117,11 +117,11 @@ def test_a_silenced_failure_counts_but_is_told_quietly(daemon, redis):
     assert list(daemon.get("/health?exclude=silenced").json["checks"]) == ["self"]
     answer = daemon.get("/health?exclude=others")
     assert answer.status == 400 and "silenced" in answer.json["detail"]
-    (line,) = said(daemon, "cache is unhealthy, silenced by ")
+    (line,) = wait_until("the journal", lambda: said(daemon, "cache is unhealthy, silenced by "))
     assert "HEALTH_SILENCED_BY=" in line
     redis.start()
     daemon.wait_status("cache", "healthy")
-    (line,) = said(daemon, "cache is healthy")
+    (line,) = wait_until("the journal", lambda: said(daemon, "cache is healthy"))
     assert "silenced" not in line and "HEALTH_SILENCED_BY=" not in line
 
 
@@ -137,7 +137,7 @@ def test_a_maintenance_window(daemon):
     assert check["maintenance"] is True
     assert abs(check["maintenance_until"] - end) <= 60
     assert "maintenance" not in daemon.check("shut")
-    assert said(daemon, "open is unhealthy, silenced by maintenance: ")
+    wait_until("the journal", lambda: said(daemon, "open is unhealthy, silenced by maintenance: "))
     assert daemon.get("/health").status == 503
     assert daemon.get("/health?exclude=silenced").status == 200
     daemon.write_check("shut", IDLE + "Maintenance=Sux 02:00..04:00\n")

@@ -106,6 +106,11 @@ SUITES = {
                 METRICS),
 }
 
+# Where this machine does not come after, more visitors would only wait for each other.
+COSTS_US_MOST = {"http", "http_costly", "tcp_costly", "metrics"}
+# How many each peer has, and those that cost the whole time, which are met less often.
+VISITORS = {True: (1, 5), False: (3, 10)}
+
 
 class Watcher:
     """What /health says of each check, over and over: the worst duration, every error."""
@@ -164,6 +169,7 @@ def print_table(suite, peers, expected, watcher):
 @pytest.mark.parametrize("suite", SUITES)
 def test_nothing_stays(daemon, nginx, capsys, suite):
     kind, section, expected = SUITES[suite]
+    quick, slow = VISITORS[suite in COSTS_US_MOST]
     daemon.write_check("self", "[Check]\nType=application\nInterval=200ms\n")
     daemon.write_check("well", COMMON.format("http").replace("300ms", "5s") +
                        f"[HTTP]\nURL=http://127.0.0.1:{nginx.port}/\n")
@@ -171,8 +177,7 @@ def test_nothing_stays(daemon, nginx, capsys, suite):
         peers = {name: stack.enter_context(Hostile(name)) for name in expected}
         names = []
         for name, peer in peers.items():
-            # Those that cost the whole time get several visitors.
-            for copy in range(5 if expected[name] == LATE else 1):
+            for copy in range(slow if expected[name] == LATE else quick):
                 names.append(f"{name}-{copy}")
                 daemon.write_check(names[-1], COMMON.format(kind) + section.format(peer.port))
         daemon.start()
@@ -193,8 +198,9 @@ def test_nothing_stays(daemon, nginx, capsys, suite):
         assert any(said in (error or "") or LATE in (error or "")
                    for error in watcher.errors[name]), \
             (name, watcher.errors[name])
-        # Generous: the machine may be loaded. What does not end runs into seconds.
-        assert watcher.worst_ms[name] < TIMEOUT_MS + 2000, name
+        # Generous: the machine may be loaded, and then a run has its time once more. What does not
+        # end runs into seconds.
+        assert watcher.worst_ms[name] < 2 * TIMEOUT_MS + 2000, name
     # What every daemon has: listeners, epolls, timers, a connection or two.
     limit = 40
     assert settled(daemon, limit) <= limit
