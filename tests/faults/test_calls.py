@@ -151,8 +151,8 @@ def test_while_it_starts(daemon, faults, peers, call):
             begin(daemon, faults)
             wait_until(what, lambda: daemon.process.poll() is not None or look(daemon), 20)
             if daemon.process.poll() is None:
-                # What could not be read is named, and is read by the next reload.
-                if "cannot be read" in daemon.stderr():
+                # What could not be read or loaded is named, and the next reload tries it again.
+                if any(text in daemon.stderr() for text in ("cannot be read", "cannot be loaded")):
                     daemon.reload()
                 wait_well(daemon, what, names)
             daemon.terminate()
