@@ -224,6 +224,8 @@ def have_group():
     with contextlib.suppress(KeyError):
         grp.getgrnam("healthd")
         return
+    if os.geteuid() != 0:
+        return
     enter_mount_namespace()
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as copy:
         copy.write(pathlib.Path("/etc/group").read_text("utf-8") + "healthd:x:65533:\n")
