@@ -135,7 +135,9 @@ void config_report_refusal(const ConfigFile *file, const char *section, const Ty
                 return;
         config_problems_add(context->problems, entry ? entry->file : config_file_path(file),
                             entry ? entry->line : 0, "%s",
-                            setup->why ? setup->why : "the settings do not fit together");
+                            setup->why ? setup->why
+                                       : "the settings do not fit together, or memory was short "
+                                         "for the reason");
 }
 
 uint64_t config_file_identity(const ConfigFile *file, char *const *secrets) {

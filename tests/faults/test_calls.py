@@ -152,7 +152,9 @@ def test_while_it_starts(daemon, faults, peers, call):
             wait_until(what, lambda: daemon.process.poll() is not None or look(daemon), 20)
             if daemon.process.poll() is None:
                 # What could not be read or loaded is named, and the next reload tries it again.
-                if any(text in daemon.stderr() for text in ("cannot be read", "cannot be loaded")):
+                said = daemon.stderr() + str(look(daemon))  # the journal's thread may be late
+                if any(text in said for text in (
+                        "cannot be read", "cannot be loaded", "memory was short")):
                     daemon.reload()
                 wait_well(daemon, what, names)
             daemon.terminate()
