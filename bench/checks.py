@@ -63,11 +63,12 @@ def measure_checks(check, turn, seconds, base):
     return cpu / rate, (cpu - base[0]) / rate
 
 
-def measure_bare(program, port, mode, turn, seconds, n_checks=N_CHECKS, interval_ms=INTERVAL_MS,
-                 settle_ms=SETTLE_MS):
+def measure_bare(program, port, mode, turn, seconds, *, n_checks=N_CHECKS, interval_ms=INTERVAL_MS,
+                 settle_ms=SETTLE_MS, nested=False):
     with measure.on_measured_core():
         result = subprocess.run([program, str(port), mode, str(n_checks), str(interval_ms),
-                                 str(settle_ms), str(round(seconds * 1000)), str(turn)],
+                                 str(settle_ms), str(round(seconds * 1000)), str(turn)]
+                                + ["nested"] * nested,
                                 capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"{program}: {result.stderr}")

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,19 +77,39 @@ static void pace_start_due(Pace *pace) {
         }
 }
 
-static void pace_turn(Pace *pace) {
+static void pace_take_events(Pace *pace, int timeout_msec) {
         struct epoll_event events[EVENTS_MAX];
-        uint64_t next_usec = pace_next_usec(pace);
-        int n, timeout = -1;
+        int n = epoll_wait(pace->epoll_fd, events, EVENTS_MAX, timeout_msec);
 
-        if (next_usec <= pace->now_usec)
-                timeout = 0;
-        else if (next_usec < UINT64_MAX)
-                timeout = (int) ((next_usec - pace->now_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
-        n = epoll_wait(pace->epoll_fd, events, EVENTS_MAX, timeout);
         pace->now_usec = now_usec();
         for (int i = 0; i < n; i++)
                 pace->type->on_event(pace, &events[i]);
+}
+
+static int pace_on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        (void) source;
+        (void) fd;
+        (void) revents;
+        pace_take_events(userdata, 0);
+        return 0;
+}
+
+/* Waits, which the outer loop does if there is one, and takes what is ready. */
+static void pace_wait(Pace *pace, uint64_t next_usec) {
+        uint64_t wait_usec = next_usec > pace->now_usec ? next_usec - pace->now_usec : 0;
+
+        if (pace->outer)
+                (void) sd_event_run(pace->outer, next_usec < UINT64_MAX ? wait_usec : UINT64_MAX);
+        else
+                pace_take_events(pace, next_usec < UINT64_MAX
+                                                       ? (int) ((wait_usec + USEC_PER_MSEC - 1) /
+                                                                USEC_PER_MSEC)
+                                                       : -1);
+        pace->now_usec = now_usec();
+}
+
+static void pace_turn(Pace *pace) {
+        pace_wait(pace, pace_next_usec(pace));
         if (pace->wake_usec <= pace->now_usec) {
                 pace->wake_usec = UINT64_MAX;
                 pace->type->on_wake(pace);
@@ -117,10 +138,14 @@ static bool pace_measure(Pace *pace) {
 }
 
 static bool pace_parse(Pace *pace, int argc, char *argv[]) {
-        if (argc != 8 || (strcmp(argv[2], "fresh") != 0 && strcmp(argv[2], "persistent") != 0)) {
+        bool nested = argc == 9 && strcmp(argv[8], "nested") == 0;
+
+        if ((argc != 8 && !nested) ||
+            (strcmp(argv[2], "fresh") != 0 && strcmp(argv[2], "persistent") != 0)) {
                 fprintf(stderr,
                         "Usage: %s PORT fresh|persistent CHECKS INTERVAL-MS WARM-UP-MS WINDOW-MS "
-                        "SEED\nPrints: checks, failed checks, CPU time and elapsed time in us.\n",
+                        "SEED [nested]\n"
+                        "Prints: checks, failed checks, CPU time and elapsed time in us.\n",
                         argv[0]);
                 return false;
         }
@@ -131,7 +156,16 @@ static bool pace_parse(Pace *pace, int argc, char *argv[]) {
         pace->warm_up_usec = strtoul(argv[5], NULL, 10) * USEC_PER_MSEC;
         pace->window_usec = strtoul(argv[6], NULL, 10) * USEC_PER_MSEC;
         srand48(strtol(argv[7], NULL, 10));
+        pace->nested = nested;
         return true;
+}
+
+static bool pace_make_loop(Pace *pace) {
+        pace->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        return pace->epoll_fd >= 0 &&
+               (!pace->nested || (sd_event_new(&pace->outer) >= 0 &&
+                                  sd_event_add_io(pace->outer, NULL, pace->epoll_fd, EPOLLIN,
+                                                  pace_on_ready, pace) >= 0));
 }
 
 static bool pace_make_slots(Pace *pace) {
@@ -155,6 +189,7 @@ static void pace_done(Pace *pace) {
                 free(pace->slots[0]);
         free(pace->slots);
         free(pace->wheel);
+        sd_event_unref(pace->outer);
         if (pace->epoll_fd >= 0)
                 close(pace->epoll_fd);
 }
@@ -165,8 +200,7 @@ int pace_main(const BareType *type, int argc, char *argv[]) {
 
         if (!pace_parse(&pace, argc, argv))
                 return EXIT_FAILURE;
-        pace.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (pace.epoll_fd >= 0 && pace_make_slots(&pace)) {
+        if (pace_make_loop(&pace) && pace_make_slots(&pace)) {
                 passed = type->setup(&pace) && pace_measure(&pace);
                 type->done(&pace);
         }

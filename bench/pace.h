@@ -3,8 +3,9 @@
 
 /*
  * What the bare loops have in common: the pace healthd gives its checks (splayed start, jitter of
- * 5 %, due times rounded up to 10 ms) on a plain epoll loop, and the CPU time it took. What a bare
- * loop leaves out is all that makes a check of a probe: deadline, sample, judging, state.
+ * 5 %, due times rounded up to 10 ms) on a plain epoll loop, and the CPU time it took. Nested, the
+ * epoll is one source of sd-event's loop, as it must be in a program that talks to systemd. What a
+ * bare loop leaves out is all that makes a check of a probe: deadline, sample, judging, state.
  */
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <sys/epoll.h>
 
 typedef struct Pace Pace;
+typedef struct sd_event sd_event;
 
 /* The first member of every bare check. */
 typedef struct Slot {
@@ -38,8 +40,9 @@ struct Pace {
         const BareType *type;
         void *shared; /* of the type, made by setup() */
         int epoll_fd;
+        sd_event *outer; /* NULL: epoll_fd is the loop */
         const char *port;
-        bool persistent;
+        bool persistent, nested;
         uint64_t now_usec;
         uint64_t wake_usec; /* of CLOCK_MONOTONIC, UINT64_MAX: off */
         uint64_t n_finished, n_failed;

@@ -75,11 +75,11 @@ def wait_checked(daemon):
                                        for check in answer.json["checks"].values()))
 
 
-def again(function, *arguments):
+def again(function, *arguments, **options):
     """A server that stalls for a moment fails checks, which is not what is measured here."""
     for _ in range(2):
         try:
-            return function(*arguments)
+            return function(*arguments, **options)
         except RuntimeError as error:
             print(f"once more: {error}", file=sys.stderr)
-    return function(*arguments)
+    return function(*arguments, **options)
