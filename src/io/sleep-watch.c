@@ -11,8 +11,11 @@
 
 /* Clocks differ by less without any sleep, and a shorter one is nothing to talk of. */
 #define SLEEP_MIN_USEC USEC_PER_SEC
-/* Never: the timer is there to be cancelled. */
-#define FAR_AWAY_SEC   INT32_MAX
+/*
+ * Never: the timer is there to be cancelled. As far away as can be said: a clock may be decades
+ * ahead, and a timer that has elapsed, and elapses again whenever it is armed, has the loop spin.
+ */
+#define FAR_AWAY_SEC   ((time_t) (sizeof(time_t) > 4 ? INT64_MAX : INT32_MAX))
 
 struct SleepWatch {
         IoSource io;

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Clocks that jump, a machine that sleeps, a process that stands still: none is anybody's failure."""
 
+import contextlib
 import json
 import os
+import pathlib
+import re
 import signal
 import time
 
@@ -119,6 +122,18 @@ def test_after_a_sleep_all_checks_run_and_nobody_failed(daemon, faults, redis):
     redis.kill9()
     check = daemon.wait_status("kept", "unhealthy", timeout=60)
     assert check["since"] >= time.time() + 8 * 3600 - 60
+
+
+def test_the_timer_that_is_there_to_be_cancelled_never_elapses(watched):
+    """Not where the clock is decades ahead either: the loop would spin."""
+    directory = pathlib.Path(f"/proc/{watched.process.pid}/fdinfo")
+    timers = []
+    for fd in os.listdir(directory):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            timers += re.findall(r"clockid: 0\n(?:.*\n)*it_value: \((\d+)",
+                                 (directory / fd).read_text(encoding="ascii"))
+    (left_s,) = timers
+    assert int(left_s) > 100 * 365 * DAY_S
 
 
 def test_a_silence_is_over_after_a_sleep(watched, faults):
