@@ -17,6 +17,7 @@
 
 #define FIRST_CPU_WINDOW_USEC USEC_PER_SEC
 #define MOUNTS_SHOWN          64
+#define MOUNTS_TRUSTED_TIMES  60
 
 typedef struct CpuTimes {
         uint64_t busy, total;
@@ -30,7 +31,8 @@ typedef struct MountPoint {
 typedef struct SystemProbe {
         StringList mounts;
         StringList exclude;
-        FILE *mountinfo; /* open while mount_points are what it says */
+        FILE *mountinfo;        /* open while mount_points are what it says */
+        unsigned times_trusted; /* how often they will do before it is read anyway */
         MountPoint *mount_points;
         size_t n_mount_points;
         CpuTimes cpu; /* of the run before; total 0: none yet */
@@ -339,7 +341,9 @@ static int mount_points_read(SystemProbe *probe) {
 
 /*
  * What is mounted, wanted, and will not block. It changes rarely, is told by poll(), and is dear to
- * read: a service with a sandbox has dozens of mounts, a host with containers hundreds.
+ * read: a service with a sandbox has dozens of mounts, a host with containers hundreds. Nobody is
+ * told in our namespace that a file system became writable in another one: so now and then it is
+ * read all the same.
  */
 static int mount_points_update(SystemProbe *probe) {
         int r;
@@ -347,13 +351,16 @@ static int mount_points_update(SystemProbe *probe) {
         if (probe->mountinfo) {
                 struct pollfd changed = { .fd = fileno(probe->mountinfo), .events = POLLPRI };
 
-                if (poll(&changed, 1, 0) == 0)
+                if (probe->times_trusted > 0 && poll(&changed, 1, 0) == 0) {
+                        probe->times_trusted--;
                         return 0;
+                }
                 mount_points_forget(probe);
         }
         probe->mountinfo = fopen("/proc/self/mountinfo", "re");
         if (!probe->mountinfo)
                 return -errno;
+        probe->times_trusted = MOUNTS_TRUSTED_TIMES;
         r = mount_points_read(probe);
         /* Out of memory, for example: rather measure nothing than hang. */
         if (r < 0)

@@ -268,6 +268,20 @@ def test_what_is_mounted_later_is_measured(daemon, tmp_path):
 
 
 def wake_ups(daemon):
+def test_what_becomes_writable_elsewhere_is_measured(daemon, tmp_path):
+    """As a host does it: in the namespace of a service the kernel tells nobody."""
+    daemon.write_check("s", "[Check]\nType=system\nInterval=100ms\nUnhealthyWhen=\n")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        daemon.start(prefix=("unshare", "--mount", "--propagation=slave", "--"))
+        name = f"disk_percent:{tmp_path}"
+        assert name not in daemon.wait_status("s", "healthy")["details"]
+        subprocess.run(["mount", "-o", "remount,rw", str(tmp_path)], check=True)
+        wait_until("it is measured", lambda: name in daemon.check("s")["details"], timeout=60)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
     with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as file:
         return int(re.search(r"^voluntary_ctxt_switches:\t(\d+)", file.read(), re.MULTILINE)[1])
 
