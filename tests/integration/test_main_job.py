@@ -294,7 +294,8 @@ def test_a_result_is_one_wake_up(daemon):
     time.sleep(3)  # until the connections that asked are forgotten
     before = wake_ups(daemon)
     time.sleep(6.6)
-    assert 5 <= wake_ups(daemon) - before <= 8
+    turns, taken = wake_ups(daemon) - before, time.monotonic() - start
+    assert 5 <= turns <= taken / 1.045 + 2, (turns, taken)
 
 
 def test_an_expected_abort_answers_open_requests(daemon):
