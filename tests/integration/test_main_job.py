@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -267,7 +268,6 @@ def test_what_is_mounted_later_is_measured(daemon, tmp_path):
         wait_until("it is gone", lambda: percent() is None)
 
 
-def wake_ups(daemon):
 def test_what_becomes_writable_elsewhere_is_measured(daemon, tmp_path):
     """As a host does it: in the namespace of a service the kernel tells nobody."""
     daemon.write_check("s", "[Check]\nType=system\nInterval=100ms\nUnhealthyWhen=\n")
@@ -282,6 +282,7 @@ def test_what_becomes_writable_elsewhere_is_measured(daemon, tmp_path):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+def wake_ups(daemon):
     with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as file:
         return int(re.search(r"^voluntary_ctxt_switches:\t(\d+)", file.read(), re.MULTILINE)[1])
 
@@ -292,7 +293,7 @@ def test_a_result_is_one_wake_up(daemon):
     daemon.start()
     daemon.wait_status("self", "healthy")
     time.sleep(3)  # until the connections that asked are forgotten
-    before = wake_ups(daemon)
+    before, start = wake_ups(daemon), time.monotonic()
     time.sleep(6.6)
     turns, taken = wake_ups(daemon) - before, time.monotonic() - start
     assert 5 <= turns <= taken / 1.045 + 2, (turns, taken)
@@ -397,13 +398,15 @@ def test_a_file_that_cannot_be_read_is_said_to_be_that_and_no_more(daemon, tmp_p
     path.unlink()
     path.write_text("[Check]\nType=application\n", encoding="ascii")
     path.chmod(0o600)
-    healthd = shutil.copy(binary(), "/tmp/healthd-of-others")
+    theirs = tempfile.mkdtemp()
+    os.chmod(theirs, 0o755)
     try:
+        healthd = shutil.copy(binary(), theirs)
         result = subprocess.run([healthd, "--verify", f"--config-dir={daemon.config}"],
                                 env=daemon.environment(), user=65534, group=65534, extra_groups=[],
                                 capture_output=True, text=True, timeout=30, check=False)
     finally:
-        os.unlink(healthd)
+        shutil.rmtree(theirs)
     assert result.returncode == 1
     assert "lost.check: cannot be read: Permission denied" in result.stderr
     assert "chgrp healthd" in result.stderr and "Type=" not in result.stderr
