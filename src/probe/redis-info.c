@@ -135,8 +135,8 @@ static char *find_line(const InfoText *info, const char *line) {
         return string_after_prefix(info->text, line + 1) ? info->text : NULL;
 }
 
-/* Makes a text of what a line says from there on. Returns where the line ends. */
-static char *value_cut(char *value) {
+/* Where what a line says from there on ends, without the line end of either kind. */
+static char *value_end(char *value) {
         char *end = strchrnul(value, '\n');
 
         return end > value && end[-1] == '\r' ? end - 1 : end;
@@ -148,7 +148,7 @@ static void info_take_field(InfoText *info, const InfoField *field) {
         if (!value)
                 return;
         value += strlen(field->line) - 1;
-        end = value_cut(value);
+        end = value_end(value);
         after = *end;
         *end = '\0';
         if (field->part != REPLICATION_NONE)
@@ -171,7 +171,7 @@ static void info_take_replicas(InfoText *info) {
                 if (*end != ':')
                         continue;
                 line = end + 1;
-                end = value_cut(line);
+                end = value_end(line);
                 after = *end;
                 *end = '\0';
                 replication_take_replica(info, line);
@@ -203,7 +203,7 @@ static void info_take_rest(char *text, Sample *sample) {
         for (char *line = text, *end; *line; line = end) {
                 char *value = line + strcspn(line, ":\n"), after;
 
-                end = value_cut(value);
+                end = value_end(value);
                 if (*value == ':' && *line != '#') {
                         after = *end;
                         *value = *end = '\0';
