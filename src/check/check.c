@@ -104,7 +104,8 @@ static uint64_t check_pause_usec(const Check *check) {
         if (check->runs == 1)
                 jitter = check_random(check, 1) / 2;
         if (check_is_hurried(check) ||
-            (!status_passes(check->last_status) && !status_has_failed(check->settling.status)))
+            (!status_passes(check->last_status) &&
+             (check->excused || !status_has_failed(check->settling.status))))
                 pause_usec = min_usec(pause_usec, check->settings.retry_interval_usec);
         return (uint64_t) ((double) pause_usec * (1 - jitter));
 }
@@ -273,6 +274,7 @@ void check_report(Check *check, Sample *sample) {
                 (void) string_replace(&check->last_reason, check->reason);
         counts = status_passes(check->last_status) ||
                  !sleep_watch_excuses(check->runtime->sleep, check->started_usec);
+        check->excused = !counts;
         changed = counts && settling_push(&check->settling, check->last_status);
         check->results++;
         check->result_counts[check->last_status]++;

@@ -56,6 +56,7 @@ struct Check {
         bool runs_early;    /* the next run was moved forward by check_run_soon() */
         bool ran_early;     /* the last run was */
         bool hurried;       /* by check_look_again(), until it fails or has settled */
+        bool excused;       /* the last result does not count, see sleep_watch_excuses() */
         Status last_status; /* of the last result alone, unknown before the first */
         Sample sample;      /* the last result */
         char *reason;       /* of the last result, NULL if healthy */

@@ -124,6 +124,20 @@ def test_after_a_sleep_all_checks_run_and_nobody_failed(daemon, faults, redis):
     assert check["since"] >= time.time() + 8 * 3600 - 60
 
 
+def test_what_was_wrong_before_a_sleep_is_not_left_so_for_long(daemon, faults, redis):
+    """That it failed once more, before the network was back, says nothing of how it is now."""
+    daemon.write_check("hourly", "[Check]\nType=redis\nInterval=1h\nRetryInterval=200ms\nTimeout=5s\n"
+                       f"FailAfter=1\nPassAfter=1\nBreakerAfter=0\n[Redis]\n"
+                       f"Address=127.0.0.1:{redis.port}\n")
+    redis.stop()
+    daemon.start(env=faults.environment())
+    before = daemon.wait_status("hourly", "unhealthy")["checked_at"]
+    faults.sleep(daemon.process.pid, 8 * 3600)
+    daemon.wait_for(lambda answer: answer.json["checks"]["hourly"]["checked_at"] > before + 7200)
+    redis.start()
+    daemon.wait_status("hourly", "healthy")
+
+
 def test_the_timer_that_is_there_to_be_cancelled_never_elapses(watched):
     """Not where the clock is decades ahead either: the loop would spin."""
     directory = pathlib.Path(f"/proc/{watched.process.pid}/fdinfo")
