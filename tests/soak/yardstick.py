@@ -34,17 +34,21 @@ class Process:
             ran, waited, _ = file.read().split()
         return int(ran) / 1e9, int(waited) / 1e9
 
-    def is_asleep(self):
-        """Or stopped. Who waits for a program to be started is not: that is D."""
+    def state(self):
         with open(f"{self.directory}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] in "STZ"
+            return file.read().rsplit(")", 1)[1].split()[0]
 
     def look(self):
-        asleep, now, (ran, waited) = self.is_asleep(), time.monotonic(), self.counters()
-        if asleep:
-            self.in_a_row = waited - self.waited
+        state, now, (ran, waited) = self.state(), time.monotonic(), self.counters()
+        elapsed, just_waited = now - self.at, waited - self.waited
+        rest = elapsed - just_waited - (ran - self.ran)
+        if state == "D":
+            # A program is being started, whose turn it is that is waited for.
+            self.in_a_row += just_waited + rest
+        elif state == "R" and rest < elapsed / 2:
+            self.in_a_row += just_waited
         else:
-            self.in_a_row += now - self.at - (ran - self.ran)
+            self.in_a_row = just_waited
         self.at, self.ran, self.waited = now, ran, waited
         return self.in_a_row
 
