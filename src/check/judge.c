@@ -15,7 +15,7 @@ static void reason_list_details(char **reason, const Sample *sample) {
         text_buffer_printf(&text, "%s; there are:", *reason);
         text_buffer_add_string(&text, " duration_ms");
         for (size_t i = 0; i < sample->n_details && i < DETAILS_LISTED; i++)
-                text_buffer_printf(&text, " %s", detail_name(sample, &sample->details[i]));
+                text_buffer_printf(&text, " %s", detail_name(&sample->details[i]));
         if (sample->n_details > DETAILS_LISTED)
                 text_buffer_add_string(&text, " ...");
         if (text_buffer_finish(&text, &listed, NULL) < 0)

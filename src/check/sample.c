@@ -9,43 +9,33 @@
 
 #include "base/prefetch.h"
 #include "base/string-util.h"
+#include "check/detail-names.h"
 
 #define SAMPLE_TEXT_MAX (256 * 1024)
 
-/* Every name was added behind the one before it: they can only move to the front. */
-static void sample_gather_names(Sample *sample) {
-        size_t size = 0;
-
-        for (size_t i = 0; i < sample->n_names; i++) {
-                const char *name = sample->text + sample->details[i].name;
-                size_t length = strlen(name);
-
-                memmove(sample->text + size, name, length + 1);
-                sample->details[i].name = (uint32_t) size;
-                size += length + 1;
-        }
-        sample->names_size = size;
-        sample->scattered = false;
+static void sample_forget_names(Sample *sample) {
+        while (sample->n_names > sample->n_details)
+                detail_name_release(sample->details[--sample->n_names].name);
 }
 
 void sample_reset(Sample *sample) {
-        if (sample->scattered)
-                sample_gather_names(sample);
         free(sample->error);
         sample->error = NULL;
         sample->result = SAMPLE_MEASURED;
         sample->n_details = 0;
-        sample->text_size = sample->names_size;
+        sample->text_size = 0;
         sample->truncated = false;
         sample->duration_usec = 0;
 }
 
 void sample_expect(const Sample *sample) {
         prefetch_for_write(sample->details, sample->n_names * sizeof(Detail));
-        prefetch_for_write(sample->text, sample->names_size);
+        prefetch_for_write(sample->text, CACHE_LINE);
 }
 
 void sample_done(Sample *sample) {
+        sample->n_details = 0;
+        sample_forget_names(sample);
         free(sample->error);
         free(sample->details);
         free(sample->text);
@@ -76,8 +66,8 @@ static int64_t sample_add_text(Sample *sample, const char *text, size_t length) 
         return (int64_t) offset;
 }
 
-const char *detail_name(const Sample *sample, const Detail *detail) {
-        return sample->text + detail->name;
+const char *detail_name(const Detail *detail) {
+        return detail_name_text(detail->name);
 }
 
 const char *detail_string(const Sample *sample, const Detail *detail) {
@@ -86,7 +76,7 @@ const char *detail_string(const Sample *sample, const Detail *detail) {
 
 const Detail *sample_find(const Sample *sample, const char *name) {
         for (size_t i = 0; i < sample->n_details; i++) {
-                const char *other = sample->text + sample->details[i].name;
+                const char *other = detail_name(&sample->details[i]);
 
                 /* Called for each detail that is added: the first letter nearly always tells. */
                 if (*other == *name && strcmp(other, name) == 0)
@@ -96,7 +86,7 @@ const Detail *sample_find(const Sample *sample, const char *name) {
 }
 
 static Detail *sample_append(Sample *sample, const char *name) {
-        int64_t offset;
+        uint32_t id;
 
         if (sample->n_details >= SAMPLE_DETAILS_MAX)
                 return NULL;
@@ -108,11 +98,11 @@ static Detail *sample_append(Sample *sample, const char *name) {
                 sample->details = grown;
                 sample->details_allocated = allocated;
         }
-        offset = sample_add_text(sample, name, strnlen(name, SAMPLE_STRING_MAX));
-        if (offset < 0)
+        id = detail_name_take(name, strnlen(name, SAMPLE_STRING_MAX));
+        if (!id)
                 return NULL;
-        sample->scattered = true;
-        sample->details[sample->n_details] = (Detail){ .name = (uint32_t) offset };
+        sample_forget_names(sample);
+        sample->details[sample->n_details] = (Detail){ .name = id };
         sample->n_names = ++sample->n_details;
         return &sample->details[sample->n_details - 1];
 }
@@ -121,7 +111,7 @@ static Detail *sample_append(Sample *sample, const char *name) {
 static Detail *sample_get_kept(Sample *sample, const char *name) {
         Detail *detail = &sample->details[sample->n_details];
 
-        if (sample->n_details >= sample->n_names || strcmp(sample->text + detail->name, name) != 0)
+        if (sample->n_details >= sample->n_names || strcmp(detail_name(detail), name) != 0)
                 return NULL;
         sample->n_details++;
         return detail;

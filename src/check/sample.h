@@ -18,7 +18,7 @@ typedef enum DetailType {
 
 typedef struct Detail {
         DetailType type;
-        uint32_t name; /* offset into the sample's text */
+        uint32_t name; /* of check/detail-names */
         union {
                 double number;
                 uint32_t string; /* offset into the sample's text */
@@ -44,11 +44,9 @@ typedef struct Sample {
         char *error; /* unless measured */
         Detail *details;
         size_t n_details, n_names, details_allocated;
-        char *text; /* all names and strings, so that a sample is two allocations */
+        char *text; /* all strings, so that a sample is two allocations */
         size_t text_size, text_allocated;
-        size_t names_size; /* what text begins with: names that are kept, and nothing else */
-        bool scattered;    /* there are other names, too, or some of those are forgotten */
-        bool truncated;    /* something did not fit: out of memory or over a limit */
+        bool truncated; /* something did not fit: out of memory or over a limit */
         uint64_t duration_usec;
 } Sample;
 
@@ -82,5 +80,5 @@ void sample_set_result(Sample *sample, SampleResult result, const char *format, 
                 __attribute__((format(printf, 3, 4)));
 
 const Detail *sample_find(const Sample *sample, const char *name);
-const char *detail_name(const Sample *sample, const Detail *detail);
+const char *detail_name(const Detail *detail);
 const char *detail_string(const Sample *sample, const Detail *detail);

@@ -129,9 +129,8 @@ static void add_entry(JsonWriter *json, const Component *component, const char *
 }
 
 /* Whether it is a number called MEASUREMENT or MEASUREMENT:ID. */
-static bool detail_is_of(const Sample *sample, const Detail *detail, const char *measurement,
-                         size_t length) {
-        const char *name = detail_name(sample, detail);
+static bool detail_is_of(const Detail *detail, const char *measurement, size_t length) {
+        const char *name = detail_name(detail);
 
         return detail->type == DETAIL_NUMBER && strncmp(name, measurement, length) == 0 &&
                (name[length] == 0 || name[length] == ':');
@@ -152,9 +151,9 @@ static void add_measurement(JsonWriter *json, const Component *component, const 
                           (double) sample->duration_usec / (double) USEC_PER_MSEC, "ms");
         for (size_t i = 0; i < sample->n_details; i++) {
                 const Detail *detail = &sample->details[i];
-                const char *name = detail_name(sample, detail);
+                const char *name = detail_name(detail);
 
-                if (detail_is_of(sample, detail, measurement, length))
+                if (detail_is_of(detail, measurement, length))
                         add_entry(json, component, name[length] ? name + length + 1 : check_name,
                                   detail->number, unit);
         }
@@ -167,7 +166,7 @@ static bool measurement_is_new(const Sample *sample, size_t index, const char *m
         if (length == strlen(RESPONSE_TIME) && strncmp(measurement, RESPONSE_TIME, length) == 0)
                 return false;
         for (size_t i = 0; i < index; i++)
-                if (detail_is_of(sample, &sample->details[i], measurement, length))
+                if (detail_is_of(&sample->details[i], measurement, length))
                         return false;
         return true;
 }
@@ -179,7 +178,7 @@ static void add_check(JsonWriter *json, const Check *check, const char *word, ui
         component_init(&component, check, word, now_usec);
         add_measurement(json, &component, RESPONSE_TIME, strlen(RESPONSE_TIME));
         for (size_t i = 0; i < sample->n_details; i++) {
-                const char *name = detail_name(sample, &sample->details[i]);
+                const char *name = detail_name(&sample->details[i]);
                 size_t length = strcspn(name, ":");
 
                 if (sample->details[i].type == DETAIL_NUMBER &&

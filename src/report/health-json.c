@@ -22,7 +22,7 @@ static void add_sample_details(JsonWriter *json, const Sample *sample) {
         json_object_begin(json, "details");
         for (size_t i = 0; i < sample->n_details; i++) {
                 const Detail *detail = &sample->details[i];
-                const char *name = detail_name(sample, detail);
+                const char *name = detail_name(detail);
 
                 switch (detail->type) {
                 case DETAIL_NUMBER:

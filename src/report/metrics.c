@@ -116,7 +116,7 @@ static void add_check_values(MetricsWriter *writer, const Scene *scene, const Ch
         for (size_t i = 0; i < sample->n_details; i++) {
                 const Detail *detail = &sample->details[i];
 
-                labels[1].value = detail_name(sample, detail);
+                labels[1].value = detail_name(detail);
                 if (detail->type == DETAIL_NUMBER)
                         metrics_add(writer, labels, detail->number);
                 else if (detail->type == DETAIL_BOOLEAN)

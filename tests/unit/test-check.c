@@ -16,6 +16,7 @@
 #include "base/time-util.h"
 #include "check/check-set.h"
 #include "check/check-state.h"
+#include "check/detail-names.h"
 #include "check/judge.h"
 #include "check/probe.h"
 
@@ -44,6 +45,33 @@ static void test_sample_replaces_and_finds(void **state) {
         sample_reset(&sample);
         assert_int_equal(sample.n_details, 0);
         assert_int_equal(sample.result, SAMPLE_MEASURED);
+}
+
+/* More of them than there were places at first, in several samples, and given back in any order. */
+static void test_detail_names(void **state) {
+        uint32_t ids[500];
+        char name[16];
+
+        (void) state;
+        for (unsigned turn = 0; turn < 3; turn++) {
+                for (unsigned i = 0; i < ELEMENTS(ids); i++) {
+                        size_t length = (size_t) snprintf(name, sizeof(name), "name-%u+", i);
+
+                        ids[i] = detail_name_take(name, length - 1);
+                        assert_int_not_equal(ids[i], 0);
+                        /* The same one again. */
+                        assert_int_equal(detail_name_take(name, length - 1), ids[i]);
+                        detail_name_release(ids[i]);
+                }
+                for (unsigned i = 0; i < ELEMENTS(ids); i++) {
+                        /* 7 has no divisor in common with 500. */
+                        unsigned n = 7 * i % ELEMENTS(ids);
+
+                        snprintf(name, sizeof(name), "name-%u", n);
+                        assert_string_equal(detail_name_text(ids[n]), name);
+                        detail_name_release(ids[n]);
+                }
+        }
 }
 
 /* Whatever was in it before: the names that are kept are not in the way of others. */
@@ -726,6 +754,7 @@ static void test_settings_identity(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sample_replaces_and_finds),
+                cmocka_unit_test(test_detail_names),
                 cmocka_unit_test(test_sample_is_used_again),
                 cmocka_unit_test(test_sample_is_bounded),
                 cmocka_unit_test(test_condition_eval),
