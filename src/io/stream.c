@@ -96,6 +96,24 @@ static void stream_on_attempt_failed(Stream *stream, int failure, const char *wh
         stream_try_addresses(stream);
 }
 
+/*
+ * Whether the kernel chose the port where nobody listens for our end, too, and TCP's simultaneous
+ * open connected the socket to itself. It shall not keep the port from whom is waited for: no
+ * TIME_WAIT.
+ */
+static bool stream_met_itself(const Stream *stream) {
+        const struct linger no_wait = { .l_onoff = 1 };
+        ResolvedAddress ours = { .length = sizeof(ours.in6) }, theirs = ours;
+
+        if (stream->target.path || getsockname(stream->fd, &ours.sa, &ours.length) < 0 ||
+            ntohs(ours.in.sin_port) != stream->target.port ||
+            getpeername(stream->fd, &theirs.sa, &theirs.length) < 0 ||
+            ours.length != theirs.length || memcmp(&ours.sa, &theirs.sa, ours.length) != 0)
+                return false;
+        (void) setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &no_wait, sizeof(no_wait));
+        return true;
+}
+
 static void stream_on_io(IoSource *source, uint32_t revents, void *userdata) {
         Stream *stream = userdata;
         int error = 0;
@@ -104,6 +122,8 @@ static void stream_on_io(IoSource *source, uint32_t revents, void *userdata) {
         if (!stream->connected) {
                 if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                         error = errno;
+                if (error == 0 && stream_met_itself(stream))
+                        error = ECONNREFUSED;
                 if (error == 0)
                         error = -io_source_modify(source, EPOLLIN);
                 if (error == 0)

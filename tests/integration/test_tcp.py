@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Type=tcp against Redis, PostgreSQL and nginx, and against servers that misbehave."""
 
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 import servers
 from acceptor import Acceptor
 from hostile import Hostile
-from process import free_port
+from process import can_connect, free_port, wait_until
 
 COMMON = ("[Check]\nType=tcp\nInterval=500ms\nRetryInterval=200ms\nFailAfter=1\nPassAfter=1\n"
           "Timeout=1s\n")
@@ -251,6 +254,34 @@ def test_hostile_servers(daemon):
     finally:
         for server in servers_by_name.values():
             server.__exit__()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "0.0.0.0"])
+def test_nobody_is_there_but_healthd_itself(daemon, host):
+    """Where the port asked for is one that the kernel gives to clients, and gives to this one."""
+    port = daemon.port + 1
+    inside = ["unshare", "--net", "sh", "-c", "ip link set lo up && "
+              f"echo {port} {port} >/proc/sys/net/ipv4/ip_local_port_range && exec \"$@\"", "sh"]
+    meet = ("import socket, sys; s = socket.create_connection((sys.argv[1].strip('[]'), "
+            f"{port})); assert s.getsockname() == s.getpeername()")
+    if not shutil.which("unshare") or not shutil.which("ip") or subprocess.run(
+            [*inside, sys.executable, "-c", meet, host], capture_output=True,
+            check=False).returncode != 0:
+        pytest.skip("needs root and ip(8) to make a network namespace where this happens")
+    daemon.write_check("down", COMMON.replace("Interval=500ms", "Interval=60s", 1)
+                       .replace("RetryInterval=200ms", "RetryInterval=60s")
+                       + section(f"{host}:{port}"))
+    daemon.start(prefix=inside, wait=False)
+    wait_until("healthd listens", lambda: can_connect(daemon.socket))
+
+    def result():
+        check = daemon.get("/health", via="unix").json["checks"]["down"]
+        return check["checked_at"] and check
+    check = wait_until("a result", result)
+    assert check["status"] == "unhealthy" and "Connection refused" in check["error"], check
+    # Nor does a connection that is over keep the port from the server that is to come.
+    subprocess.run(["nsenter", "--net", f"--target={daemon.process.pid}", sys.executable, "-c",
+                    f"import socket; socket.socket().bind(('', {port}))"], check=True)
 
 
 def test_a_credential_is_sent(daemon, redis, tmp_path):
