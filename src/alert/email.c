@@ -70,11 +70,15 @@ static bool host_is_local(const char *host) {
 static int email_read_url(EmailAlert *email, CURLU *url) {
         _cleanup_free_ char *copy = NULL;
         char *host = NULL, *port = NULL;
+        CURLUcode code;
         size_t length;
         int r = 0;
 
-        if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-                return -EINVAL;
+        code = curl_url_set(url, CURLUPART_URL, email->url, CURLU_NON_SUPPORT_SCHEME);
+        if (code == CURLUE_OK)
+                code = curl_url_get(url, CURLUPART_HOST, &host, 0);
+        if (code != CURLUE_OK)
+                return code == CURLUE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
         length = strlen(host);
         email->host = *host == '[' ? strndup(host + 1, length - 2) : strdup(host);
         curl_free(host);
@@ -104,8 +108,7 @@ static int email_prepare_url(EmailAlert *email, TypeSetup *setup) {
         url = curl_url();
         if (!url)
                 return -ENOMEM;
-        if ((email->implicit_tls || string_after_prefix(email->url, "smtp://")) &&
-            curl_url_set(url, CURLUPART_URL, email->url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+        if (email->implicit_tls || string_after_prefix(email->url, "smtp://"))
                 r = email_read_url(email, url);
         curl_url_cleanup(url);
         if (r == -EINVAL)

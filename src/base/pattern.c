@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * How many places are tried before the clock is read, times the bytes that may be looked at from
@@ -40,7 +41,8 @@ int pattern_compile(Pattern *pattern, const char *text, size_t length, const cha
         if (!why)
                 return 0;
         *ret_why = why;
-        return -EINVAL;
+        /* There is no code that tells: the text is glibc's of REG_ESPACE. */
+        return strcmp(why, "Memory exhausted") == 0 ? -ENOMEM : -EINVAL;
 }
 
 void pattern_done(Pattern *pattern) {

@@ -173,6 +173,8 @@ static int term_compile(Term *term, char **ret_why) {
                         return -EINVAL;
                 }
                 r = regcomp(&term->regex, term->value, REG_EXTENDED | REG_NOSUB);
+                if (r == REG_ESPACE)
+                        return -ENOMEM;
                 if (r != 0) {
                         regerror(r, &term->regex, why, sizeof(why));
                         (void) string_printf(ret_why, "\"%s\" is no regular expression: %s",

@@ -377,6 +377,8 @@ int config_file_read(ConfigFile *file, const char *path, ConfigProblems *problem
         int r;
 
         r = stat(path, &status) < 0 ? errno : 0;
+        if (r == ENOMEM)
+                return -ENOMEM;
         fault = config_file_fault(r, &status);
         if (fault)
                 return config_file_add_unreadable(file, path, fault, problems);
@@ -386,6 +388,8 @@ int config_file_read(ConfigFile *file, const char *path, ConfigProblems *problem
         if (!text)
                 return -ENOMEM;
         r = file_read_small(path, text, size);
+        if (r == -ENOMEM)
+                return r;
         if (r < 0)
                 return config_file_add_unreadable(file, path, config_file_fault(-r, &status),
                                                   problems);

@@ -113,6 +113,8 @@ static int found_files_scan(FoundFiles *found, const char *path, const char *suf
                 if (r < 0)
                         return r;
         }
+        if (error == ENOMEM)
+                return -ENOMEM;
         if (directory_is_at_fault(error, path))
                 config_problems_add(problems, path, 0, "the directory cannot be read: %s",
                                     strerrordesc_np(error));

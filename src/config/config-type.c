@@ -135,9 +135,7 @@ void config_report_refusal(const ConfigFile *file, const char *section, const Ty
                 return;
         config_problems_add(context->problems, entry ? entry->file : config_file_path(file),
                             entry ? entry->line : 0, "%s",
-                            setup->why ? setup->why
-                                       : "the settings do not fit together, or memory was short "
-                                         "for the reason");
+                            setup->why ? setup->why : "the settings do not fit together");
 }
 
 uint64_t config_file_identity(const ConfigFile *file, char *const *secrets) {

@@ -8,11 +8,16 @@
 
 #include "base/cleanup.h"
 
-/* A part of a URL, to be freed with curl_free(); NULL if it is not there. */
+/* A part of a URL, to be freed with curl_free(); NULL if it is not there or memory is short. */
 static char *url_part(CURLU *url, CURLUPart part, unsigned flags) {
         char *text = NULL;
 
         return curl_url_get(url, part, &text, flags) == CURLUE_OK ? text : NULL;
+}
+
+/* The same where that makes a difference: 0 or -ENOMEM. */
+static int url_get_part(CURLU *url, CURLUPart part, unsigned flags, char **ret) {
+        return curl_url_get(url, part, ret, flags) == CURLUE_OUT_OF_MEMORY ? -ENOMEM : 0;
 }
 
 static void curl_free_text(char **text) {
@@ -26,23 +31,20 @@ static void url_drop_login(CURLU *url) {
         curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
 }
 
-static bool url_is_http(CURLU *url) {
-        _cleanup_curl_ char *scheme = url_part(url, CURLUPART_SCHEME, 0);
-
-        return string_equal(scheme, "http") || string_equal(scheme, "https");
-}
-
 int http_url_parse(const char *text, char **why, CURLU **ret) {
         _cleanup_(curl_url_cleanupp) CURLU *url = curl_url();
+        _cleanup_curl_ char *scheme = NULL;
         CURLUcode code;
         int r = 0;
 
         if (!url)
                 return -ENOMEM;
         code = curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+        if (code == CURLUE_OK)
+                code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
         if (code == CURLUE_OUT_OF_MEMORY)
                 return -ENOMEM;
-        if (code == CURLUE_OK && url_is_http(url)) {
+        if (string_equal(scheme, "http") || string_equal(scheme, "https")) {
                 curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
                 *ret = TAKE_PTR(url);
                 return 0;
@@ -57,13 +59,16 @@ int http_url_parse(const char *text, char **why, CURLU **ret) {
 }
 
 int http_url_take_login(CURLU *url, StringList *secrets, char **ret_username, char **ret_password) {
-        _cleanup_curl_ char *user = url_part(url, CURLUPART_USER, CURLU_URLDECODE);
-        _cleanup_curl_ char *password = url_part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
-        _cleanup_curl_ char *written = url_part(url, CURLUPART_PASSWORD, 0);
+        _cleanup_curl_ char *user = NULL, *password = NULL, *written = NULL;
         _cleanup_free_ char *username = NULL;
-        int r = 0;
+        int r;
 
-        if (user || password)
+        r = url_get_part(url, CURLUPART_USER, CURLU_URLDECODE, &user);
+        if (r >= 0)
+                r = url_get_part(url, CURLUPART_PASSWORD, CURLU_URLDECODE, &password);
+        if (r >= 0)
+                r = url_get_part(url, CURLUPART_PASSWORD, 0, &written);
+        if (r >= 0 && (user || password))
                 r = string_replace(&username, user ? user : "");
         if (r >= 0 && secrets && (password || user))
                 r = string_list_add(secrets, password ? password : user);

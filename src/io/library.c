@@ -9,13 +9,21 @@
 #include "base/cleanup.h"
 #include "base/string-util.h"
 
+/* The dynamic linker says it in many ways ("cannot create shared object descriptor"). */
+static bool memory_was_short(int failure, const char *error) {
+        return failure == ENOMEM || !error || strstr(error, "out of memory") ||
+               strstr(error, strerrordesc_np(ENOMEM));
+}
+
 static int library_refuse(const Library *library, char **ret_why) {
         _cleanup_free_ char *cause = NULL;
+        int failure = errno, r;
         const char *error = dlerror();
-        int r;
 
+        if (memory_was_short(failure, error))
+                return -ENOMEM;
         /* "libpq.so.5: cannot open shared object file: No such file or directory" */
-        r = string_replace(&cause, error ? error : library->soname);
+        r = string_replace(&cause, error);
         if (r >= 0)
                 r = string_printf(ret_why, "a library cannot be loaded (%s); install %s%s", cause,
                                   *library->package ? "" : "the package with ",
@@ -39,10 +47,12 @@ int library_load(const Library *library, char **ret_why) {
 
         if (library_is_loaded(library))
                 return 0;
+        errno = 0;
         handle = dlopen(library->soname, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         if (!handle)
                 return library_refuse(library, ret_why);
         for (const LibrarySymbol *symbol = library->symbols; symbol->name; symbol++) {
+                errno = 0;
                 address = dlsym(handle, symbol->name);
                 if (!address)
                         return library_refuse(library, ret_why);

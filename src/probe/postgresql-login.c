@@ -33,6 +33,11 @@ static int connection_string_refuse(ProbeSetup *setup, const char *why) {
         return probe_setup_refuse(setup, "ConnectionString", "%s", why);
 }
 
+/* What libpq then says of a string that it cannot read. */
+static bool memory_was_short(const char *error) {
+        return !error || string_after_prefix(error, "out of memory");
+}
+
 /* libpq's own text repeats parts of the string, and so perhaps of a password: only its kind. */
 static int connection_string_explain(ProbeSetup *setup, const char *error) {
         static const struct {
@@ -45,7 +50,9 @@ static int connection_string_explain(ProbeSetup *setup, const char *error) {
                 { "invalid URI query", "ConnectionString= has an unknown parameter after \"?\"" },
         };
 
-        for (size_t i = 0; error && i < ELEMENTS(kinds); i++)
+        if (memory_was_short(error))
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTS(kinds); i++)
                 if (strstr(error, kinds[i].message))
                         return connection_string_refuse(setup, kinds[i].why);
         return connection_string_refuse(setup, "ConnectionString= cannot be read; write it like "
@@ -211,11 +218,18 @@ static int prepare_user(PostgresqlLogin *login) {
  */
 static int prepare_authentication(PostgresqlLogin *login) {
         _cleanup_(PQconninfoFreep) PQconninfoOption *known = NULL;
+        char *error = NULL;
+        int r = 0;
 
         if (parameter_find(login, "require_auth"))
                 return 0;
-        known = PQconninfoParse("require_auth=x", NULL);
-        return known ? parameter_add(login, "require_auth", "!gss,!sspi") : 0;
+        known = PQconninfoParse("require_auth=x", &error);
+        if (known)
+                r = parameter_add(login, "require_auth", "!gss,!sspi");
+        else if (memory_was_short(error))
+                r = -ENOMEM;
+        PQfreemem(error);
+        return r;
 }
 
 int postgresql_login_prepare(PostgresqlLogin *login, ProbeSetup *setup) {
