@@ -45,6 +45,11 @@ bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec) {
         return breaker->position != before;
 }
 
+void breaker_excuse(Breaker *breaker, uint64_t now_usec) {
+        if (breaker->position == BREAKER_HALF_OPEN)
+                breaker_open(breaker, breaker->reset_usec, now_usec);
+}
+
 void breaker_spread(Breaker *breaker, double random) {
         if (breaker->position == BREAKER_OPEN)
                 breaker->next_usec += (uint64_t) ((double) breaker->wait_usec * random *

@@ -37,6 +37,9 @@ bool breaker_allows(Breaker *breaker, uint64_t now_usec);
 /* Takes the outcome of a probe that went through. Returns true if the position changed. */
 bool breaker_push(Breaker *breaker, bool passed, uint64_t now_usec);
 
+/* The probe that was to decide failed for a reason that does not count: waits as at first. */
+void breaker_excuse(Breaker *breaker, uint64_t now_usec);
+
 /*
  * An open breaker: puts the probe that decides off, for random from 0 to 1, so that those of many
  * checks do not come together. Never sooner: the server was promised this rest.

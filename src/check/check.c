@@ -229,6 +229,11 @@ static void check_keep_sample(Check *check, Sample *sample) {
 static bool check_push_breaker(Check *check, SampleResult result, uint64_t now_usec) {
         bool was_closed = check->breaker.position == BREAKER_CLOSED;
 
+        if (check->excused) {
+                breaker_excuse(&check->breaker, now_usec);
+                breaker_spread(&check->breaker, check_random(check, check->runs));
+                return false;
+        }
         if (check->settings.breaker_after == 0 || check->type->serverless ||
             (result == SAMPLE_INTERNAL_ERROR && was_closed))
                 return false;
@@ -296,9 +301,7 @@ void check_report(Check *check, Sample *sample) {
                 check->since_asleep_usec = 0;
         }
         changes.transition = changed ? &transition : NULL;
-        /* An attempt of a breaker that is open decides in any case: it must not stay half-open. */
-        changes.breaker = (counts || check->breaker.position != BREAKER_CLOSED) &&
-                          check_push_breaker(check, check->sample.result, now_usec);
+        changes.breaker = check_push_breaker(check, check->sample.result, now_usec);
         changes.flapping = was_flapping != check->settling.flapping;
         check->hurried = check_is_hurried(check);
         check_arm_next(check);

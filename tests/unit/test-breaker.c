@@ -57,9 +57,21 @@ static void test_breaker_is_hastened(void **state) {
         breaker_hasten(&breaker, 2500);
         (void) breaker_push(&breaker, false, 3000);
         assert_int_equal(breaker.next_usec, 3000 + 60 * USEC_PER_SEC);
+        /* One that is excused makes it as short as the first. */
+        assert_true(breaker_allows(&breaker, 100 * USEC_PER_SEC));
+        breaker_excuse(&breaker, 100 * USEC_PER_SEC);
+        assert_int_equal(breaker.position, BREAKER_OPEN);
+        assert_int_equal(breaker.next_usec, 130 * USEC_PER_SEC);
+        assert_true(breaker_allows(&breaker, 130 * USEC_PER_SEC));
+        (void) breaker_push(&breaker, false, 130 * USEC_PER_SEC);
+        assert_int_equal(breaker.next_usec, 190 * USEC_PER_SEC);
         /* Never later than it was due. */
-        breaker_hasten(&breaker, 100 * USEC_PER_SEC);
-        assert_int_equal(breaker.next_usec, 3000 + 60 * USEC_PER_SEC);
+        breaker_hasten(&breaker, 1000 * USEC_PER_SEC);
+        assert_int_equal(breaker.next_usec, 190 * USEC_PER_SEC);
+        /* A closed one has nothing to be excused. */
+        breaker_reset(&breaker);
+        breaker_excuse(&breaker, 5);
+        assert_int_equal(breaker.position, BREAKER_CLOSED);
 }
 
 static void test_breaker_wait_doubles_up_to_its_limit(void **state) {
