@@ -261,7 +261,7 @@ void check_report_nothing(Check *check) {
 void check_report(Check *check, Sample *sample) {
         uint64_t now_usec = now_monotonic_usec();
         Status previous = check->settling.status;
-        bool counts, changed, was_flapping = check->settling.flapping;
+        bool changed, was_flapping = check->settling.flapping;
         CheckChanges changes = {};
         Transition transition;
 
@@ -277,10 +277,9 @@ void check_report(Check *check, Sample *sample) {
         /* Out of memory here: the one before it stays. */
         if (check->reason)
                 (void) string_replace(&check->last_reason, check->reason);
-        counts = status_passes(check->last_status) ||
-                 !sleep_watch_excuses(check->runtime->sleep, check->started_usec);
-        check->excused = !counts;
-        changed = counts && settling_push(&check->settling, check->last_status);
+        check->excused = !status_passes(check->last_status) &&
+                         sleep_watch_excuses(check->runtime->sleep, check->started_usec);
+        changed = !check->excused && settling_push(&check->settling, check->last_status);
         check->results++;
         check->result_counts[check->last_status]++;
         durations_push(&check->durations, check->sample.duration_usec);
