@@ -13,56 +13,55 @@ typedef struct RefusalText {
         const char *text;
 } RefusalText;
 
+#define DETAIL(text) "{\"detail\":\"" text "\"}"
+
 static const RefusalText refusal_texts[_REFUSAL_MAX] = {
         [REFUSAL_BODY_TOO_LARGE] = { MHD_HTTP_CONTENT_TOO_LARGE,
-                                     "{\"detail\":\"the request body is too large; "
-                                     "at most 64 KiB are read\"}" },
-        [REFUSAL_URI_TOO_LONG] = { MHD_HTTP_URI_TOO_LONG, "{\"detail\":\"the address is too long: "
-                                                          "at most 1 KiB is read\"}" },
+                                     DETAIL("the request body is too large; "
+                                            "at most 64 KiB are read") },
+        [REFUSAL_URI_TOO_LONG] = { MHD_HTTP_URI_TOO_LONG, DETAIL("the address is too long: "
+                                                                 "at most 1 KiB is read") },
         [REFUSAL_HEADERS_TOO_LARGE] = { MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
-                                        "{\"detail\":\"the request headers are too large: "
-                                        "at most 8 KiB are read\"}" },
+                                        DETAIL("the request headers are too large: "
+                                               "at most 8 KiB are read") },
         [REFUSAL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
-                             "{\"detail\":\"only GET and HEAD are answered here\"}" },
+                             DETAIL("only GET and HEAD are answered here") },
         [REFUSAL_CONTROL_METHOD] = { MHD_HTTP_METHOD_NOT_ALLOWED,
-                                     "{\"detail\":\"only POST is answered here\"}" },
+                                     DETAIL("only POST is answered here") },
         [REFUSAL_CONTROL_PEER] = { MHD_HTTP_FORBIDDEN,
-                                   "{\"detail\":\"only root, healthd's own user and members of "
-                                   "the group " CONTROL_GROUP " may ask for this, and only over "
-                                   "the unix socket\"}" },
+                                   DETAIL("only root, healthd's own user and members of "
+                                          "the group " CONTROL_GROUP
+                                          " may ask for this, and only over "
+                                          "the unix socket") },
         [REFUSAL_NO_SUCH_CONTROL] = { MHD_HTTP_NOT_FOUND,
-                                      "{\"detail\":\"below " CONTROL_PREFIX " there are silence, "
-                                      "unsilence, reset-breaker, run, reload and beat, by "
-                                      "POST\"}" },
-        [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST,
-                              "{\"detail\":\"exclude= takes one word: silenced\"}" },
-        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST, "{\"detail\":\"recent= takes one word: yes\"}" },
-        [REFUSAL_ALWAYS] = { MHD_HTTP_BAD_REQUEST,
-                             "{\"detail\":\"always= takes one number: 200\"}" },
-        [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN,
-                              "{\"detail\":\"this is for local readers; Details= in "
-                              "healthd.conf says for whom\"}" },
-        [REFUSAL_NO_SUCH_CHECK] = { MHD_HTTP_NOT_FOUND,
-                                    "{\"detail\":\"there is no check of this name; "
-                                    "/health lists them all\"}" },
+                                      DETAIL("below " CONTROL_PREFIX " there are silence, "
+                                             "unsilence, reset-breaker, run, reload and beat, by "
+                                             "POST") },
+        [REFUSAL_EXCLUDE] = { MHD_HTTP_BAD_REQUEST, DETAIL("exclude= takes one word: silenced") },
+        [REFUSAL_RECENT] = { MHD_HTTP_BAD_REQUEST, DETAIL("recent= takes one word: yes") },
+        [REFUSAL_ALWAYS] = { MHD_HTTP_BAD_REQUEST, DETAIL("always= takes one number: 200") },
+        [REFUSAL_DETAILS] = { MHD_HTTP_FORBIDDEN, DETAIL("this is for local readers; Details= in "
+                                                         "healthd.conf says for whom") },
+        [REFUSAL_NO_SUCH_CHECK] = { MHD_HTTP_NOT_FOUND, DETAIL("there is no check of this name; "
+                                                               "/health lists them all") },
         [REFUSAL_NO_SUCH_GROUP] = { MHD_HTTP_NOT_FOUND,
-                                    "{\"detail\":\"no check is in a group of this name; "
-                                    "Groups= in a check file names them\"}" },
+                                    DETAIL("no check is in a group of this name; "
+                                           "Groups= in a check file names them") },
         [REFUSAL_IN_THE_CLEAR] = { MHD_HTTP_FORBIDDEN,
-                                   "{\"detail\":\"this port speaks TLS now; connect anew\"}" },
+                                   DETAIL("this port speaks TLS now; connect anew") },
         [REFUSAL_NO_CERTIFICATE] = { MHD_HTTP_FORBIDDEN,
-                                     "{\"detail\":\"a client certificate is asked for here\"}" },
+                                     DETAIL("a client certificate is asked for here") },
         [REFUSAL_CERTIFICATE_EXPIRED] = { MHD_HTTP_FORBIDDEN,
-                                          "{\"detail\":\"the client certificate has expired or "
-                                          "is not valid yet\"}" },
+                                          DETAIL("the client certificate has expired or "
+                                                 "is not valid yet") },
         [REFUSAL_CERTIFICATE_UNTRUSTED] = { MHD_HTTP_FORBIDDEN,
-                                            "{\"detail\":\"the client certificate is not one of "
-                                            "those that are trusted here\"}" },
+                                            DETAIL("the client certificate is not one of "
+                                                   "those that are trusted here") },
         [REFUSAL_NO_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
-                               "{\"detail\":\"a token is asked for here: Authorization: "
-                               "Bearer TOKEN\"}" },
+                               DETAIL("a token is asked for here: Authorization: "
+                                      "Bearer TOKEN") },
         [REFUSAL_TOKEN] = { MHD_HTTP_UNAUTHORIZED,
-                            "{\"detail\":\"the token is not one that is known here\"}" },
+                            DETAIL("the token is not one that is known here") },
 };
 
 /* What some answers need besides. */
