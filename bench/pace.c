@@ -98,14 +98,18 @@ static int pace_on_ready(sd_event_source *source, int fd, uint32_t revents, void
 static void pace_wait(Pace *pace, uint64_t next_usec) {
         uint64_t wait_usec = next_usec > pace->now_usec ? next_usec - pace->now_usec : 0;
 
-        if (pace->outer)
-                (void) sd_event_run(pace->outer, next_usec < UINT64_MAX ? wait_usec : UINT64_MAX);
-        else
-                pace_take_events(pace, next_usec < UINT64_MAX
-                                                       ? (int) ((wait_usec + USEC_PER_MSEC - 1) /
-                                                                USEC_PER_MSEC)
-                                                       : -1);
-        pace->now_usec = now_usec();
+        if (next_usec == UINT64_MAX)
+                wait_usec = UINT64_MAX;
+        if (pace->outer) {
+                (void) sd_event_run(pace->outer, wait_usec);
+                /* It has called nobody if nothing was ready. */
+                pace->now_usec = now_usec();
+        } else {
+                pace_take_events(pace, wait_usec == UINT64_MAX
+                                                       ? -1
+                                                       : (int) ((wait_usec + USEC_PER_MSEC - 1) /
+                                                                USEC_PER_MSEC));
+        }
 }
 
 static void pace_turn(Pace *pace) {
