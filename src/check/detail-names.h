@@ -12,5 +12,5 @@
 /* Given back by detail_name_release(). Returns 0 if there is no memory. */
 uint32_t detail_name_take(const char *name, size_t length);
 void detail_name_release(uint32_t id);
-/* The text behind an id that is taken; valid until the next name is taken or released. */
+/* The text behind an id that is taken; valid for as long. */
 const char *detail_name_text(uint32_t id);
