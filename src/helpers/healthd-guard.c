@@ -331,9 +331,8 @@ static Outcome request_handle(const Request *request, Target *target, char **ret
         if (r == -ENOENT)
                 return answer(ret_why, OUTCOME_REFUSED, "%s is not loaded", request->unit);
         if (r < 0)
-                return answer(ret_why, OUTCOME_FAILED,
-                              "cannot ask the service manager about %s: %s", request->unit,
-                              strerror(-r));
+                return answer(ret_why, OUTCOME_FAILED, "cannot ask systemd about %s: %s",
+                              request->unit, strerror(-r));
         outcome = target_judge(target, action, request->unit, ret_why);
         return outcome == OUTCOME_DONE ? act(request, action, target, ret_why) : outcome;
 }
@@ -352,15 +351,16 @@ static void serve(int fd) {
         _cleanup_(target_done) Target target = {};
         _cleanup_free_ char *why = NULL, *reply = NULL;
         Request request = {};
-        bool may_ask, parsed;
+        bool may_ask = peer_may_ask(fd), parsed;
         Outcome outcome;
         ssize_t n;
 
         (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        may_ask = peer_may_ask(fd);
-        /* A stranger is told so at once: the next one waits until we are done with this one. */
-        n = recv(fd, request.text, sizeof(request.text), may_ask ? 0 : MSG_DONTWAIT);
+        /* A stranger is told so at once, since others wait; unread words would cost him that. */
+        if (!may_ask)
+                (void) shutdown(fd, SHUT_RD);
+        n = recv(fd, request.text, sizeof(request.text), 0);
         if (n <= 0 && may_ask)
                 return;
         parsed = may_ask && n <= REQUEST_MAX && strnlen(request.text, (size_t) n) == (size_t) n &&
@@ -368,8 +368,7 @@ static void serve(int fd) {
         if (parsed)
                 outcome = request_handle(&request, &target, &why);
         else if (may_ask)
-                outcome = answer(&why, OUTCOME_REFUSED,
-                                 "a request is UNIT=, ACTION= and REASON= lines");
+                outcome = answer(&why, OUTCOME_REFUSED, "wanted: UNIT=, ACTION=, REASON= lines");
         else
                 outcome = answer(&why, OUTCOME_REFUSED, "only the user " CLIENT_USER " may ask");
         string_make_printable(why);

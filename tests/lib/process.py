@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Small things every harness needs: waiting with a bound, free ports, process trees."""
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
+
+
+CLAIMS = []  # the sockets that say which ports are this process's
 
 
 def wait_until(what, predicate, timeout=10.0, pause=0.02):
@@ -20,11 +25,37 @@ def wait_until(what, predicate, timeout=10.0, pause=0.02):
         time.sleep(pause)
 
 
+def server_ports():
+    """Below those that the kernel gives to clients, from a place of this process's own, for ever."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        ports = range(10000, int(file.read().split()[0]))
+    return itertools.cycle([*random.sample(ports, len(ports))])
+
+
+PORTS = server_ports()
+
+
+def claim_port(port):
+    """Whether this process has the port now, until it ends, before all tests that run beside it."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0healthd-test-port-{port}")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        return False
+    CLAIMS.append(claim)
+    return True
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """
+    A port on which nobody listens, now or until this process ends, unless told to: a server may bind
+    it long after, while others connect and start servers of their own.
+    """
+    return next(filter(claim_port, PORTS))
 
 
 def can_connect(address):

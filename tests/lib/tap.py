@@ -9,6 +9,12 @@ import os
 import pytest
 
 
+def first_line(report):
+    """Why a test failed, for the list of failures at the end of a long run."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return (crash.message if crash else report.longreprtext).strip().split("\n", 1)[0][:200]
+
+
 class TapReporter:
     def __init__(self, stream):
         self.stream = stream
@@ -37,7 +43,7 @@ class TapReporter:
             self.result("ok", name, " # SKIP " + reason.removeprefix("Skipped: "))
             self.done.add(name)
         elif report.failed and name not in self.done:
-            self.result("not ok", name)
+            self.result("not ok", f"{name}: {first_line(report)}")
             for text in report.longreprtext.splitlines():
                 self.line("# " + text)
             self.done.add(name)
