@@ -37,10 +37,18 @@ struct Manager {
         bool aborted;
         Timer drain_timer;
         Timer trim_timer;
+        Timer huge_pages_timer;
+        uintptr_t huge_pages_position; /* an address: what is below it has had its turn */
 };
 
 /* Where the one call up ends: every check's observer, with the manager as userdata. */
 void manager_on_report(Check *check, const CheckChanges *changes, void *userdata);
+
+/*
+ * Gives back what only reading the configuration needed. Where there are hundreds of checks, makes
+ * huge pages of the rest, a second later and bit by bit.
+ */
+void manager_trim(Manager *manager);
 
 /*
  * Reads the configuration and puts it into force for the first time; mistakes in it are logged.

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Memory in huge pages, where there is much of it. Thousands of checks are a hundred megabytes that
+ * are touched all over every second, each line by its own way through the page tables: with pages
+ * of 2 MB instead of 4 KB that takes 5 to 15 % less time. A small installation stays as small as it
+ * is.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* In bytes. Memory that is to be in huge pages begins at a multiple of it. */
+#define HUGE_PAGE_SIZE ((size_t) 2 * 1024 * 1024)
+/* In bytes. What is smaller is left in small pages. */
+#define HUGE_AREA_MIN  (4 * HUGE_PAGE_SIZE)
+
+/*
+ * Makes one huge page: of the first 2 MB at or after *position (an address, 0 at first) that are of
+ * the heap or of a memfd, and in use for the most part: what is free takes no memory again.
+ * *position moves behind them. Returns whether there was such a piece: then there may be another.
+ *
+ * A piece is copied, which takes a millisecond, six in a virtual machine that has not touched the
+ * memory before, longer if the kernel has to make room first: so one at a time, and something else
+ * in between. A piece that is in a huge page already costs next to nothing. Whether it succeeds
+ * nobody needs to know: where the kernel is too old (before 6.1), has no huge pages of this size,
+ * or none to spare, all stays as it is.
+ */
+bool huge_pages_make_one(uintptr_t *position);
