@@ -189,7 +189,7 @@ def test_large_memory_is_in_huge_pages(daemon):
     wait_huge(daemon)
     samples = daemon.get("/health/history?check=check-00000").json["samples"]
 
-    # A new store at a reload, and the same one after a crash.
+    # A new store at a reload, and after a crash.
     write_checks(daemon, range(MANY, MANY + 100))
     daemon.reload()
     wait_until("the new checks", lambda: f"check-{MANY + 99:05}" in
