@@ -39,7 +39,7 @@ void manager_on_report(Check *check, const CheckChanges *changes, void *userdata
         guards_note(manager->guards, check);
         if (manager->alerts && (changes->transition || changes->flapping))
                 alerts_note(manager->alerts, check);
-        dependencies_run(&manager->view.checks, check, now_monotonic_usec());
+        dependencies_run(&manager->view.checks, check, check->checked_usec);
         service_status_touch(&manager->status);
 }
 

@@ -62,6 +62,7 @@ int check_new(CheckSettings *settings, Runtime *runtime, CheckObserver observer,
         check->since_usec = now_monotonic_usec();
         check->since_realtime_usec = now_realtime_usec();
         timer_init(&check->timer, runtime->scheduler, check_on_timer, check);
+        timer_set_needs(&check->timer, &check->needs);
         *ret = check;
         return 0;
 }
@@ -110,8 +111,17 @@ static uint64_t check_pause_usec(const Check *check) {
         return (uint64_t) ((double) pause_usec * (1 - jitter));
 }
 
-static void check_arm_next(Check *check) {
-        uint64_t now_usec = now_monotonic_usec();
+static void check_list_needs(Check *check) {
+        check->needs.n = 0;
+        needs_add(&check->needs, &check->checked_usec,
+                  offsetof(Check, needs) - offsetof(Check, checked_usec));
+        if (check->history)
+                history_add_needs(check->history, check->checked_realtime_usec, &check->needs);
+        if (check->type->add_needs)
+                check->type->add_needs(check->instance, &check->needs);
+}
+
+static void check_arm_next(Check *check, uint64_t now_usec) {
         uint64_t due_usec = check->started_usec + check_pause_usec(check);
 
         if (check->breaker.position == BREAKER_OPEN)
@@ -139,8 +149,6 @@ static void check_start(Check *check, uint64_t now_usec) {
         check->runtime->statistics.probes_active++;
         check->runtime->statistics.probes_run++;
         check->started_usec = now_usec;
-        if (check->history)
-                prefetch_for_write(check->history, 1);
         (void) timer_arm_at(&check->timer, check_deadline_usec(check));
         r = check->type->start(check->instance, check);
         if (r < 0) {
@@ -148,7 +156,9 @@ static void check_start(Check *check, uint64_t now_usec) {
                 sample_fail_internal(&sample, "healthd could not start the probe: %s",
                                      strerror(-r));
                 check_report(check, &sample);
+                return;
         }
+        check_list_needs(check);
 }
 
 static void check_time_out(Check *check) {
@@ -255,7 +265,7 @@ static void check_end_run(Check *check) {
 void check_report_nothing(Check *check) {
         check_end_run(check);
         check->idle_runs++;
-        check_arm_next(check);
+        check_arm_next(check, now_monotonic_usec());
 }
 
 void check_report(Check *check, Sample *sample) {
@@ -266,8 +276,6 @@ void check_report(Check *check, Sample *sample) {
         Transition transition;
 
         check_end_run(check);
-        if (check->history)
-                history_expect(check->history, check->checked_realtime_usec);
         sample->duration_usec = now_usec - check->started_usec;
         sample_clean(sample, &check->settings);
         check_keep_sample(check, sample);
@@ -303,7 +311,7 @@ void check_report(Check *check, Sample *sample) {
         changes.breaker = check_push_breaker(check, check->sample.result, now_usec);
         changes.flapping = was_flapping != check->settling.flapping;
         check->hurried = check_is_hurried(check);
-        check_arm_next(check);
+        check_arm_next(check, now_usec);
         check->observer(check, &changes, check->observer_userdata);
 }
 

@@ -69,6 +69,7 @@ struct Check {
         char *last_reason; /* of the last result that was not healthy, NULL before one */
         uint64_t result_counts[_STATUS_MAX]; /* results by what they were */
         Durations durations;                 /* of the same */
+        Needs needs;                         /* of the next run */
         uint64_t idle_runs;                  /* that found nothing to judge yet, of this process */
 };
 

@@ -293,12 +293,13 @@ HistoryLayout history_layout(const History *history) {
                                 .bucket_usec = history->header.bucket_usec };
 }
 
-void history_expect(const History *history, uint64_t realtime_usec) {
+void history_add_needs(const History *history, uint64_t realtime_usec, Needs *needs) {
         uint64_t number = realtime_usec / history->header.bucket_usec;
         uint8_t next = (uint8_t) (history->newest_sample + 1);
 
-        prefetch_for_write(&history->samples[next % HISTORY_SAMPLES], sizeof(Event));
-        prefetch_for_write(&history->buckets[number % history->header.n_buckets], sizeof(Bucket));
+        needs_add(needs, history, HISTORY_HEAD_BYTES);
+        needs_add(needs, &history->samples[next % HISTORY_SAMPLES], sizeof(Event));
+        needs_add(needs, &history->buckets[number % history->header.n_buckets], sizeof(Bucket));
 }
 
 void history_push(History *history, uint64_t realtime_usec, Status result, Status settled,

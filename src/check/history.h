@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/prefetch.h"
 #include "check/status.h"
 
 #define HISTORY_SAMPLES        64
@@ -100,8 +101,8 @@ bool history_open(History *history, size_t size, HistoryLayout layout);
 
 HistoryLayout history_layout(const History *history);
 
-/* A result of about that time will be added soon: has what it is written to fetched meanwhile. */
-void history_expect(const History *history, uint64_t realtime_usec);
+/* Adds what a result of about that time will be written to. */
+void history_add_needs(const History *history, uint64_t realtime_usec, Needs *needs);
 
 /* Adds one result, not STATUS_UNKNOWN, and the settled status after it. */
 void history_push(History *history, uint64_t realtime_usec, Status result, Status settled,

@@ -61,6 +61,8 @@ struct ProbeType {
          * socket of this host; of several servers the first. Returns 0 or -ENOMEM. May be NULL.
          */
         int (*get_host)(const void *instance, char **ret);
+        /* For types of which there may be thousands: adds what a run touches. May be NULL. */
+        void (*add_needs)(const void *instance, Needs *needs);
         /*
          * Begins one probe. Ends, now or later, in exactly one check_report(), unless cancel()
          * comes first. A negative return is a failed sample of ours and nothing is under way.

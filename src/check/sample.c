@@ -28,9 +28,9 @@ void sample_reset(Sample *sample) {
         sample->duration_usec = 0;
 }
 
-void sample_expect(const Sample *sample) {
-        prefetch_for_write(sample->details, sample->n_names * sizeof(Detail));
-        prefetch_for_write(sample->text, CACHE_LINE);
+void sample_add_needs(const Sample *sample, Needs *needs) {
+        needs_add(needs, sample->details, sample->n_names * sizeof(Detail));
+        needs_add(needs, sample->text, CACHE_LINE);
 }
 
 void sample_done(Sample *sample) {

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/prefetch.h"
+
 typedef enum DetailType {
         DETAIL_NUMBER,
         DETAIL_STRING,
@@ -55,11 +57,8 @@ typedef struct Sample {
 
 /* Empties it, keeps the memory and the names. */
 void sample_reset(Sample *sample);
-/*
- * An empty one will be filled soon. With thousands of checks its memory is in no cache: has it
- * fetched meanwhile.
- */
-void sample_expect(const Sample *sample);
+/* Adds what filling an empty one touches. */
+void sample_add_needs(const Sample *sample, Needs *needs);
 void sample_done(Sample *sample);
 
 /*

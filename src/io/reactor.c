@@ -14,17 +14,28 @@ struct Reactor {
         sd_event_source *event_source;
         /* The round being dispatched: a removed source is struck out here. */
         struct epoll_event ready[READY_MAX];
-        int n_ready;
+        size_t n_ready;
 };
+
+static void ready_look(const void *userdata, size_t i, PrefetchStep step) {
+        const Reactor *reactor = userdata;
+        const IoSource *source = i < reactor->n_ready ? reactor->ready[i].data.ptr : NULL;
+
+        if (source)
+                prefetch_step(step, source, sizeof(IoSource), &source->needs);
+}
 
 static int reactor_on_ready(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Reactor *reactor = userdata;
+        int n;
 
         (void) s;
         (void) revents;
-        reactor->n_ready = epoll_wait(fd, reactor->ready, READY_MAX, 0);
-        for (int i = 0; i < reactor->n_ready; i++) {
+        n = epoll_wait(fd, reactor->ready, READY_MAX, 0);
+        reactor->n_ready = n > 0 ? (size_t) n : 0;
+        for (size_t i = 0; i < reactor->n_ready; i++) {
                 IoSource *source = reactor->ready[i].data.ptr;
+                prefetch_look_ahead(reactor, i, ready_look);
                 if (source)
                         source->on_event(source, reactor->ready[i].events, source->userdata);
         }
@@ -89,13 +100,17 @@ int io_source_modify(IoSource *source, uint32_t events) {
         return 0;
 }
 
+void io_source_set_needs(IoSource *source, const Needs *needs) {
+        source->needs = needs;
+}
+
 void io_source_remove(IoSource *source) {
         Reactor *reactor = source->reactor;
 
         if (!reactor)
                 return;
         (void) epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
-        for (int i = 0; i < reactor->n_ready; i++)
+        for (size_t i = 0; i < reactor->n_ready; i++)
                 if (reactor->ready[i].data.ptr == source)
                         reactor->ready[i].data.ptr = NULL;
         source->reactor = NULL;

@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <systemd/sd-event.h>
 
+#include "base/prefetch.h"
+
 typedef struct Reactor Reactor;
 typedef struct IoSource IoSource;
 
@@ -24,6 +26,7 @@ struct IoSource {
         uint32_t events;
         IoHandler on_event;
         void *userdata;
+        const Needs *needs;
 };
 
 /* event is borrowed. Returns 0 or a negative errno. */
@@ -36,6 +39,8 @@ Reactor *reactor_free(Reactor *reactor);
  */
 int io_source_add(IoSource *source, Reactor *reactor, int fd, uint32_t events, IoHandler on_event,
                   void *userdata);
+/* Of what the handler will touch; kept up to date by the owner, who outlives the source. */
+void io_source_set_needs(IoSource *source, const Needs *needs);
 /* Changes what is waited for; does nothing if it is the same. */
 int io_source_modify(IoSource *source, uint32_t events);
 /* May be called inside any handler, also for a source that is ready in the same round. */

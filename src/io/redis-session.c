@@ -27,6 +27,7 @@ struct RedisSession {
 
         /* The conversation under way, or the kept connection. */
         Runtime *runtime;
+        const Needs *needs;
         Stream *stream;
         RedisReader *reader; /* from the first byte of the answers to the last */
         bool running, connected;
@@ -268,9 +269,22 @@ static void session_on_event(Stream *stream, StreamEvent event, void *userdata) 
         }
 }
 
+void redis_session_set_needs(RedisSession *session, const Needs *needs) {
+        session->needs = needs;
+}
+
+void redis_session_add_needs(const RedisSession *session, Needs *needs) {
+        needs_add(needs, &session->handlers,
+                  sizeof(RedisSession) - offsetof(RedisSession, handlers));
+        needs_add(needs, session->request.text, session->request.length);
+        if (session->stream)
+                stream_add_needs(session->stream, needs);
+}
+
 static int session_open(RedisSession *session) {
         int r;
 
+        session->started_usec = now_monotonic_usec();
         session->reused = false;
         session->command = 0;
         session->sent = 0;
@@ -278,6 +292,8 @@ static int session_open(RedisSession *session) {
                         &session->stream);
         if (r < 0)
                 session_close(session);
+        else
+                stream_set_needs(session->stream, session->needs);
         return r;
 }
 
@@ -286,7 +302,6 @@ int redis_session_start(RedisSession *session, Runtime *runtime) {
 
         assert(!session->running);
         session->runtime = runtime;
-        session->started_usec = now_monotonic_usec();
         session->answered = false;
         (void) string_replace(&session->error, NULL);
         if (!session->stream) {

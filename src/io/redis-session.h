@@ -95,6 +95,10 @@ int redis_session_add_command(RedisSession *session, const char *const *words);
  * and nothing is under way.
  */
 int redis_session_start(RedisSession *session, Runtime *runtime);
+/* Of what the owner will touch with it; kept up to date by the owner. */
+void redis_session_set_needs(RedisSession *session, const Needs *needs);
+/* Adds what a conversation touches. */
+void redis_session_add_needs(const RedisSession *session, Needs *needs);
 /*
  * Stops it at a deadline and closes the connection; no handler is called. The error says what was
  * waited for: "no answer from 127.0.0.1:6379 to PING".

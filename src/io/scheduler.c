@@ -10,6 +10,9 @@
 
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
 #define HEAP_CHILDREN   8
+#define ROUND_MAX       32
+/* A timer's position above this is its place in the round. */
+#define IN_ROUND        (SIZE_MAX / 2)
 
 /* With its own copy of the time: with thousands of timers, to look at each is to wait for memory.
  */
@@ -26,6 +29,9 @@ struct Scheduler {
         HeapItem *heap;
         size_t n_timers;
         size_t allocated;
+        /* What is due, in this order, and how far it has been run; NULL: disarmed meanwhile. */
+        Timer *round[ROUND_MAX];
+        size_t n_round, n_run;
         /* The worst lateness of this window and of the one before. */
         uint64_t lag_usec, previous_lag_usec, lag_window_usec;
 };
@@ -91,31 +97,62 @@ static void scheduler_note_lag(Scheduler *scheduler, uint64_t lag_usec, uint64_t
                 scheduler->lag_usec = lag_usec;
 }
 
-uint64_t scheduler_wait_usec(const Scheduler *scheduler) {
-        uint64_t now_usec, due_usec;
+/* UINT64_MAX: there is none. */
+static uint64_t scheduler_earliest_usec(const Scheduler *scheduler) {
+        for (size_t i = scheduler->n_run; i < scheduler->n_round; i++)
+                if (scheduler->round[i])
+                        return scheduler->round[i]->due_usec;
+        return scheduler->n_timers > 0 ? scheduler->heap[1].due_usec : UINT64_MAX;
+}
 
-        if (scheduler->n_timers == 0)
+uint64_t scheduler_wait_usec(const Scheduler *scheduler) {
+        uint64_t due_usec = scheduler_earliest_usec(scheduler), now_usec;
+
+        if (due_usec == UINT64_MAX)
                 return UINT64_MAX;
         now_usec = now_monotonic_usec();
-        due_usec = scheduler->heap[1].due_usec;
         return due_usec > now_usec ? due_usec - now_usec : 0;
+}
+
+/* Takes out what is due. Returns whether there is anything. */
+static bool scheduler_begin_round(Scheduler *scheduler, uint64_t now_usec) {
+        assert(scheduler->n_run == scheduler->n_round);
+        scheduler->n_round = scheduler->n_run = 0;
+        while (scheduler->n_round < ROUND_MAX && scheduler->n_timers > 0 &&
+               scheduler->heap[1].due_usec <= now_usec) {
+                Timer *timer = scheduler->heap[1].timer;
+                heap_remove(scheduler, timer);
+                timer->position = IN_ROUND + scheduler->n_round;
+                scheduler->round[scheduler->n_round++] = timer;
+        }
+        return scheduler->n_round > 0;
+}
+
+static void round_look(const void *userdata, size_t i, PrefetchStep step) {
+        const Scheduler *scheduler = userdata;
+        const Timer *timer = i < scheduler->n_round ? scheduler->round[i] : NULL;
+
+        if (timer)
+                prefetch_step(step, timer, sizeof(Timer), &timer->needs);
 }
 
 /* Returns whether anything was due. */
 static bool scheduler_run_round(Scheduler *scheduler) {
-        uint64_t now_usec;
+        uint64_t now_usec = now_monotonic_usec(), begin_usec;
         bool ran = false;
-        Timer *timer;
 
-        if (scheduler->n_timers == 0)
-                return false;
         /* A timer re-armed in its handler is due after now_usec: this ends. */
-        now_usec = now_monotonic_usec();
-        while (scheduler->n_timers > 0 && scheduler->heap[1].due_usec <= now_usec) {
-                timer = scheduler->heap[1].timer;
-                heap_remove(scheduler, timer);
-                scheduler_note_lag(scheduler, now_monotonic_usec() - timer->due_usec, now_usec);
-                timer->on_elapse(timer, timer->userdata);
+        while (scheduler_begin_round(scheduler, now_usec)) {
+                while (scheduler->n_run < scheduler->n_round) {
+                        Timer *timer = scheduler->round[scheduler->n_run];
+                        prefetch_look_ahead(scheduler, scheduler->n_run++, round_look);
+                        if (!timer)
+                                continue;
+                        timer->position = 0;
+                        begin_usec = now_monotonic_usec();
+                        scheduler_note_lag(scheduler, begin_usec - timer->due_usec, begin_usec);
+                        timer->on_elapse(timer, timer->userdata);
+                }
                 ran = true;
         }
         return ran;
@@ -133,7 +170,7 @@ void scheduler_run_due(Scheduler *scheduler) {
 Scheduler *scheduler_free(Scheduler *scheduler) {
         if (!scheduler)
                 return NULL;
-        assert(scheduler->n_timers == 0);
+        assert(scheduler_earliest_usec(scheduler) == UINT64_MAX);
         free(scheduler->heap);
         free(scheduler);
         return NULL;
@@ -152,10 +189,17 @@ void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void
         *timer = (Timer){ .scheduler = scheduler, .on_elapse = on_elapse, .userdata = userdata };
 }
 
+void timer_set_needs(Timer *timer, const Needs *needs) {
+        timer->needs = needs;
+}
+
 static int timer_place(Timer *timer, uint64_t due_usec) {
         Scheduler *scheduler = timer->scheduler;
-        size_t position = timer->position;
+        size_t position;
 
+        if (timer->position >= IN_ROUND)
+                timer_disarm(timer);
+        position = timer->position;
         if (position == 0) {
                 if (scheduler->n_timers + 2 > scheduler->allocated) {
                         size_t allocated = scheduler->allocated ? 2 * scheduler->allocated : 64;
@@ -172,16 +216,18 @@ static int timer_place(Timer *timer, uint64_t due_usec) {
         return 0;
 }
 
+static int timer_place_at_tick(Timer *timer, uint64_t due_usec) {
+        if (due_usec > UINT64_MAX - SCHEDULER_TICK_USEC)
+                due_usec = UINT64_MAX - SCHEDULER_TICK_USEC;
+        return timer_place(timer, (due_usec + SCHEDULER_TICK_USEC - 1) / SCHEDULER_TICK_USEC *
+                                                  SCHEDULER_TICK_USEC);
+}
+
 int timer_arm_at(Timer *timer, uint64_t due_usec) {
         uint64_t now_usec = now_monotonic_usec();
 
         /* What was due in the past is due now: else it would count as lag, and 0 means "off". */
-        if (due_usec < now_usec)
-                due_usec = now_usec;
-        if (due_usec > UINT64_MAX - SCHEDULER_TICK_USEC)
-                due_usec = UINT64_MAX - SCHEDULER_TICK_USEC;
-        due_usec = (due_usec + SCHEDULER_TICK_USEC - 1) / SCHEDULER_TICK_USEC * SCHEDULER_TICK_USEC;
-        return timer_place(timer, due_usec);
+        return timer_place_at_tick(timer, due_usec < now_usec ? now_usec : due_usec);
 }
 
 int timer_arm_after(Timer *timer, uint64_t delay_usec) {
@@ -189,19 +235,22 @@ int timer_arm_after(Timer *timer, uint64_t delay_usec) {
 
         if (delay_usec == 0)
                 return timer_place(timer, now_usec);
-        return timer_arm_at(timer, delay_usec < UINT64_MAX - now_usec ? now_usec + delay_usec
-                                                                      : UINT64_MAX);
+        return timer_place_at_tick(timer, delay_usec < UINT64_MAX - now_usec ? now_usec + delay_usec
+                                                                             : UINT64_MAX);
 }
 
 void timer_disarm(Timer *timer) {
-        if (timer->position > 0)
+        if (timer->position >= IN_ROUND) {
+                timer->scheduler->round[timer->position - IN_ROUND] = NULL;
+                timer->position = 0;
+        } else if (timer->position > 0)
                 heap_remove(timer->scheduler, timer);
 }
 
 uint64_t scheduler_overdue_usec(const Scheduler *scheduler, uint64_t now_usec) {
-        if (scheduler->n_timers == 0 || scheduler->heap[1].due_usec >= now_usec)
-                return 0;
-        return now_usec - scheduler->heap[1].due_usec;
+        uint64_t due_usec = scheduler_earliest_usec(scheduler);
+
+        return due_usec < now_usec ? now_usec - due_usec : 0;
 }
 
 uint64_t scheduler_lag_usec(Scheduler *scheduler, uint64_t now_usec) {

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/prefetch.h"
+
 #define SCHEDULER_TICK_USEC UINT64_C(10000)
 
 typedef struct Scheduler Scheduler;
@@ -23,7 +25,8 @@ struct Timer {
         TimerHandler on_elapse;
         void *userdata;
         uint64_t due_usec;
-        size_t position; /* 1-based place in the heap, 0 while not armed */
+        size_t position; /* 1-based place in the heap or in the round, 0 while not armed */
+        const Needs *needs;
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -36,6 +39,8 @@ uint64_t scheduler_wait_usec(const Scheduler *scheduler);
 void scheduler_run_due(Scheduler *scheduler);
 
 void timer_init(Timer *timer, Scheduler *scheduler, TimerHandler on_elapse, void *userdata);
+/* Of what the handler will touch; kept up to date by the owner, who outlives the timer. */
+void timer_set_needs(Timer *timer, const Needs *needs);
 /*
  * One shot, at a time of CLOCK_MONOTONIC; arming again moves it. A time in the past is the next
  * tick. Returns 0 or -ENOMEM.

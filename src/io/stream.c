@@ -24,6 +24,7 @@ struct Stream {
         IoSource io;
         StreamHandler on_event;
         void *userdata;
+        const Needs *needs;
         StreamTarget target;
         int fd; /* in TLS libcurl's, else ours */
         bool connected;
@@ -86,6 +87,7 @@ static void stream_report_failure(Stream *stream) {
 static void stream_on_connected(Stream *stream) {
         timer_disarm(&stream->timer);
         stream->connected = true;
+        io_source_set_needs(&stream->io, stream->needs);
         stream->doing = "waiting for";
         stream->on_event(stream, STREAM_CONNECTED, stream->userdata);
 }
@@ -338,6 +340,14 @@ int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_e
         }
         *ret = TAKE_PTR(stream);
         return 0;
+}
+
+void stream_set_needs(Stream *stream, const Needs *needs) {
+        stream->needs = needs;
+}
+
+void stream_add_needs(const Stream *stream, Needs *needs) {
+        needs_add(needs, stream, offsetof(Stream, runtime));
 }
 
 /* The end of the stream and errors stay readable for ever: say them once. */

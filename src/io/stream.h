@@ -40,6 +40,10 @@ typedef void (*StreamHandler)(Stream *stream, StreamEvent event, void *userdata)
 /* Starts to connect. Returns 0 and the stream, or a negative errno. */
 int stream_open(Runtime *runtime, const StreamTarget *target, StreamHandler on_event,
                 void *userdata, Stream **ret);
+/* Of what the handler will touch; kept up to date by the owner, who outlives the stream. */
+void stream_set_needs(Stream *stream, const Needs *needs);
+/* Adds what reading and writing touch. */
+void stream_add_needs(const Stream *stream, Needs *needs);
 /* Closes at once, whatever is under way. Accepts NULL, returns NULL. */
 Stream *stream_close(Stream *stream);
 

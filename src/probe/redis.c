@@ -149,9 +149,18 @@ static int redis_start(void *instance, Check *check) {
         RedisProbe *probe = instance;
 
         probe->check = check;
+        redis_session_set_needs(probe->session, &check->needs);
         sample_reset(&probe->sample);
-        sample_expect(&probe->sample);
         return redis_session_start(probe->session, check->runtime);
+}
+
+static void redis_add_needs(const void *instance, Needs *needs) {
+        const RedisProbe *probe = instance;
+
+        needs_add(needs, &probe->session, sizeof(RedisProbe) - offsetof(RedisProbe, session));
+        needs_add(needs, probe->fields, CACHE_LINE);
+        sample_add_needs(&probe->sample, needs);
+        redis_session_add_needs(probe->session, needs);
 }
 
 static void redis_cancel(void *instance, Sample *sample) {
@@ -250,6 +259,7 @@ const ProbeType redis_probe = {
         .keys = redis_keys,
         .prepare = redis_prepare,
         .get_host = redis_get_host,
+        .add_needs = redis_add_needs,
         .start = redis_start,
         .cancel = redis_cancel,
         .done = redis_done,

@@ -224,6 +224,7 @@ typedef struct Tick {
         unsigned turn;
         uint64_t again_usec; /* re-arms itself once */
         Timer *disarms;
+        Timer *delays; /* by a tick */
 } Tick;
 
 static void tick_on_elapse(Timer *timer, void *userdata) {
@@ -232,6 +233,8 @@ static void tick_on_elapse(Timer *timer, void *userdata) {
         tick->turn = ++*tick->n_elapsed;
         if (tick->disarms)
                 timer_disarm(tick->disarms);
+        if (tick->delays)
+                assert_int_equal(timer_arm_after(tick->delays, 1), 0);
         if (tick->again_usec > 0)
                 assert_int_equal(timer_arm_after(timer, tick->again_usec), 0);
         tick->again_usec = 0;
@@ -280,6 +283,36 @@ static void test_scheduler_in_handlers(void **state) {
         assert_int_equal(timer_arm_after(&b.timer, 1), 0);
         assert_true(run_until(runtime, &n_elapsed, 2));
         assert_int_equal(n_others, 0);
+}
+
+/* All are due at once, more than are taken out at a time; handlers reach for those that wait. */
+static void test_scheduler_among_due(void **state) {
+        Runtime *runtime = *state;
+        unsigned n_elapsed = 0, n_disarmed = 0;
+        uint64_t now_usec = now_monotonic_usec();
+        Tick ticks[100] = {};
+
+        for (unsigned i = 0; i < ELEMENTS(ticks); i++) {
+                ticks[i].n_elapsed = i % 10 == 5 ? &n_disarmed : &n_elapsed;
+                ticks[i].disarms = i % 10 == 4 ? &ticks[i + 1].timer : NULL;
+                ticks[i].delays = i % 10 == 6 ? &ticks[i + 1].timer : NULL;
+                timer_init(&ticks[i].timer, runtime->scheduler, tick_on_elapse, &ticks[i]);
+                assert_int_equal(timer_arm_at(&ticks[i].timer, now_usec + i * SCHEDULER_TICK_USEC),
+                                 0);
+        }
+        clock_ahead_sec = 3;
+        scheduler_run_due(runtime->scheduler);
+        assert_int_equal(n_elapsed, 80);
+        for (unsigned i = 0; i < ELEMENTS(ticks); i++)
+                assert_int_equal(timer_is_armed(&ticks[i].timer), i % 10 == 7);
+        assert_int_equal(scheduler_overdue_usec(runtime->scheduler, now_monotonic_usec()), 0);
+        clock_ahead_sec = 6;
+        assert_int_equal(scheduler_wait_usec(runtime->scheduler), 0);
+        scheduler_run_due(runtime->scheduler);
+        assert_int_equal(n_elapsed, 90);
+        assert_int_equal(n_disarmed, 0);
+        assert_true(ticks[98].turn < ticks[99].turn && ticks[99].turn < ticks[97].turn);
+        assert_int_equal(scheduler_wait_usec(runtime->scheduler), UINT64_MAX);
 }
 
 static void test_scheduler_extremes(void **state) {
@@ -904,6 +937,7 @@ int main(void) {
                 cmocka_unit_test(test_certificates_that_there_are_none_of),
                 LOOP_TEST(test_scheduler_order),
                 LOOP_TEST(test_scheduler_in_handlers),
+                LOOP_TEST(test_scheduler_among_due),
                 LOOP_TEST(test_scheduler_extremes),
                 LOOP_TEST(test_scheduler_lag),
                 LOOP_TEST(test_reactor_remove_in_round),
