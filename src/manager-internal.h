@@ -37,8 +37,6 @@ struct Manager {
         bool aborted;
         Timer drain_timer;
         Timer trim_timer;
-        Timer huge_pages_timer;
-        uintptr_t huge_pages_position; /* an address: what is below it has had its turn */
 };
 
 /* Where the one call up ends: every check's observer, with the manager as userdata. */
@@ -46,7 +44,7 @@ void manager_on_report(Check *check, const CheckChanges *changes, void *userdata
 
 /*
  * Gives back what only reading the configuration needed. Where there are hundreds of checks, makes
- * huge pages of the rest, a second later and bit by bit.
+ * huge pages of the rest, a second later and off the loop.
  */
 void manager_trim(Manager *manager);
 

@@ -20,14 +20,10 @@
 #include "publish/journal-messages.h"
 #include "publish/transitions.h"
 
-#define KEPT_MAX              4
-#define DRAIN_WITHIN_USEC     (5 * USEC_PER_SEC)
+#define KEPT_MAX          4
+#define DRAIN_WITHIN_USEC (5 * USEC_PER_SEC)
 /* Those who have waited for the start are answered first. */
-#define TRIM_AFTER_USEC       USEC_PER_SEC
-/* By then each check has run, and has the memory that it is going to have. */
-#define HUGE_PAGES_AFTER_USEC USEC_PER_SEC
-/* After each, so many times as long as it took is for everything else. */
-#define HUGE_PAGES_PAUSE      5
+#define TRIM_AFTER_USEC   USEC_PER_SEC
 
 /* Journal first, then everybody who looks sees the new generation. */
 void manager_on_report(Check *check, const CheckChanges *changes, void *userdata) {
@@ -59,21 +55,8 @@ void manager_trim(Manager *manager) {
 
         footprint_trim();
         /* Looking for large memory alone brings back half a megabyte of what was given away. */
-        if (n_checks * history_size(history_layout_for(n_checks)) < HUGE_AREA_MIN)
-                return;
-        manager->huge_pages_position = 0;
-        /* Out of memory, here and below: the pages stay small. */
-        (void) timer_arm_after(&manager->huge_pages_timer, HUGE_PAGES_AFTER_USEC);
-}
-
-static void manager_on_huge_pages(Timer *timer, void *userdata) {
-        uint64_t begin_usec = now_monotonic_usec(), held_usec;
-        Manager *manager = userdata;
-
-        if (!huge_pages_make_one(&manager->huge_pages_position))
-                return;
-        held_usec = now_monotonic_usec() - begin_usec;
-        (void) timer_arm_after(timer, held_usec * HUGE_PAGES_PAUSE);
+        if (n_checks * history_size(history_layout_for(n_checks)) >= HUGE_AREA_MIN)
+                huge_pages_make();
 }
 
 static void manager_on_drain_timeout(Timer *timer, void *userdata) {
@@ -357,7 +340,6 @@ Manager *manager_free(Manager *manager) {
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
         timer_disarm(&manager->trim_timer);
-        timer_disarm(&manager->huge_pages_timer);
         service_status_done(&manager->status);
         notify_free(manager->notify);
         journal_free(manager->journal);
@@ -403,8 +385,6 @@ int manager_new(const ManagerOptions *options, Manager **ret, char **ret_error) 
         if (r < 0)
                 return r;
         timer_init(&manager->trim_timer, manager->runtime->scheduler, manager_on_trim, manager);
-        timer_init(&manager->huge_pages_timer, manager->runtime->scheduler, manager_on_huge_pages,
-                   manager);
         timer_init(&manager->drain_timer, manager->runtime->scheduler, manager_on_drain_timeout,
                    manager);
         service_status_init(&manager->status, manager->runtime->scheduler);

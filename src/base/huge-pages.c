@@ -4,12 +4,15 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 
 /* Linux 6.1; older headers do not have it. */
 #ifndef MADV_COLLAPSE
@@ -19,6 +22,15 @@
 /* Of /proc/self/pagemap, which has 64 bits for each page. */
 #define PAGE_PRESENT  (UINT64_C(1) << 63)
 #define PAGE_SIZE_MIN 4096
+
+#define STACK_SIZE    ((size_t) 256 * 1024)
+/* By then each check has run, and has the memory that it is going to have. */
+#define BEGIN_AFTER   1
+/* Between two: what else wants memory waits for the same lock of the kernel's. */
+#define PAUSE_USEC    5000
+
+/* How often it was asked for since the thread began; 0: there is none. */
+static atomic_uint wanted;
 
 /* A line of /proc/self/maps: BEGIN-END MODE OFFSET DEVICE INODE NAME. */
 static bool parse_large_area(const char *line, uintptr_t *ret_begin, uintptr_t *ret_end) {
@@ -67,4 +79,25 @@ bool huge_pages_make_one(uintptr_t *position) {
                 }
         }
         return false;
+}
+
+static void *thread_run(void *userdata) {
+        unsigned seen = atomic_load(&wanted);
+        uintptr_t position;
+
+        (void) userdata;
+        (void) pthread_setname_np(pthread_self(), "huge-pages");
+        do {
+                (void) sleep(BEGIN_AFTER);
+                position = 0;
+                while (huge_pages_make_one(&position))
+                        (void) usleep(PAUSE_USEC);
+        } while (!atomic_compare_exchange_strong(&wanted, &seen, 0));
+        return NULL;
+}
+
+void huge_pages_make(void) {
+        /* Out of memory: the pages stay small. */
+        if (atomic_fetch_add(&wanted, 1) == 0 && thread_start(thread_run, NULL, STACK_SIZE) < 0)
+                atomic_store(&wanted, 0);
 }

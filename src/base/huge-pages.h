@@ -18,14 +18,18 @@
 #define HUGE_AREA_MIN  (4 * HUGE_PAGE_SIZE)
 
 /*
- * Makes one huge page: of the first 2 MB at or after *position (an address, 0 at first) that are of
- * the heap or of a memfd, and in use for the most part: what is free takes no memory again.
+ * Begins, a second later, to make huge pages of the heap and of memfds; returns at once. A thread
+ * does it: the kernel waits for all processors before it begins, and may have to make room first.
+ * Whether it succeeds nobody needs to know: where the kernel is too old (before 6.1), has no huge
+ * pages of this size, or none to spare, all stays as it is.
+ */
+void huge_pages_make(void);
+
+/*
+ * What the thread does again and again: makes one, of the first 2 MB at or after *position (an
+ * address, 0 at first) that are in use for the most part: what is free takes no memory again.
  * *position moves behind them. Returns whether there was such a piece: then there may be another.
- *
- * A piece is copied, which takes a millisecond, six in a virtual machine that has not touched the
- * memory before, longer if the kernel has to make room first: so one at a time, and something else
- * in between. A piece that is in a huge page already costs next to nothing. Whether it succeeds
- * nobody needs to know: where the kernel is too old (before 6.1), has no huge pages of this size,
- * or none to spare, all stays as it is.
+ * Takes a millisecond, six in a virtual machine that has not touched the memory before; next to
+ * nothing where it is huge already.
  */
 bool huge_pages_make_one(uintptr_t *position);
