@@ -43,12 +43,6 @@ struct Manager {
 void manager_on_report(Check *check, const CheckChanges *changes, void *userdata);
 
 /*
- * Gives back what only reading the configuration needed. Where there are hundreds of checks, makes
- * huge pages of the rest, a second later and off the loop.
- */
-void manager_trim(Manager *manager);
-
-/*
  * Reads the configuration and puts it into force for the first time; mistakes in it are logged.
  * Returns 0, -ENOENT (*ret_error, which may be NULL, says what is missing), or another errno.
  */

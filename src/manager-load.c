@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/footprint.h"
 #include "base/time-util.h"
 #include "manager-internal.h"
 #include "publish/journal-messages.h"
@@ -217,7 +218,7 @@ int manager_reload(Manager *manager) {
                 journal_submit(manager->journal, journal_entry_new(LOG_INFO, MESSAGE_RELOADED,
                                                                    "Reloaded: %zu checks.",
                                                                    manager->view.checks.n_items));
-                manager_trim(manager);
+                footprint_trim();
         }
         if (manager->status.ready)
                 notify_ready(manager->notify);

@@ -12,10 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/footprint.h"
-#include "base/huge-pages.h"
 #include "base/time-util.h"
 #include "check/dependencies.h"
-#include "check/history.h"
 #include "manager-internal.h"
 #include "publish/journal-messages.h"
 #include "publish/transitions.h"
@@ -47,16 +45,8 @@ static void manager_on_drained(void *userdata) {
 
 static void manager_on_trim(Timer *timer, void *userdata) {
         (void) timer;
-        manager_trim(userdata);
-}
-
-void manager_trim(Manager *manager) {
-        size_t n_checks = manager->view.checks.n_items;
-
+        (void) userdata;
         footprint_trim();
-        /* Looking for large memory alone brings back half a megabyte of what was given away. */
-        if (n_checks * history_size(history_layout_for(n_checks)) >= HUGE_AREA_MIN)
-                huge_pages_make();
 }
 
 static void manager_on_drain_timeout(Timer *timer, void *userdata) {

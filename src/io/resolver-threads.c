@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/cleanup.h"
-#include "base/thread.h"
 
 #define THREADS_MAX 16
 #define STACK_SIZE  ((size_t) 256 * 1024)
@@ -127,11 +127,22 @@ static void *thread_run(void *userdata) {
 }
 
 static int threads_start_one(ResolverThreads *threads) {
+        pthread_attr_t attributes;
+        pthread_t thread;
+        sigset_t all;
         int r;
 
-        r = thread_start(thread_run, threads, STACK_SIZE);
-        if (r < 0)
-                return r;
+        r = pthread_attr_init(&attributes);
+        if (r != 0)
+                return -r;
+        sigfillset(&all);
+        (void) pthread_attr_setsigmask_np(&attributes, &all);
+        (void) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        (void) pthread_attr_setstacksize(&attributes, STACK_SIZE);
+        r = pthread_create(&thread, &attributes, thread_run, threads);
+        pthread_attr_destroy(&attributes);
+        if (r != 0)
+                return -r;
         threads->references++;
         threads->n_threads++;
         return 0;

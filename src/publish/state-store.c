@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "base/huge-pages.h"
 #include "base/string-util.h"
 
 /* Linux 6.3; older headers do not have it. */
@@ -45,24 +44,8 @@ static StateStore *store_alloc(void) {
         return store;
 }
 
-/* An address at which size bytes can be mapped now, for huge pages; NULL: any will do. */
-static void *find_aligned_room(size_t size) {
-        size_t room_size = size + HUGE_PAGE_SIZE;
-        void *room;
-
-        if (size < HUGE_PAGE_SIZE)
-                return NULL;
-        room = mmap(NULL, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (room == MAP_FAILED)
-                return NULL;
-        munmap(room, room_size);
-        return (uint8_t *) room + -(uintptr_t) room % HUGE_PAGE_SIZE;
-}
-
 static int store_map(StateStore *store, size_t size) {
-        /* A wish only: a thread may have taken the room meanwhile. */
-        void *memory = mmap(find_aligned_room(size), size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                            store->fd, 0);
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, store->fd, 0);
 
         if (memory == MAP_FAILED)
                 return -errno;

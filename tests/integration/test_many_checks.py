@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """So many checks that what is said of all of them is made in pieces, while it is sent."""
 
-import ctypes
 import json
-import mmap
 import os
-import pathlib
 import re
 import socket
 import time
@@ -139,76 +136,3 @@ def test_a_reader_may_take_its_time(many):
     body = read_slowly(many, "/metrics", lambda: time.sleep(12.5))
     names = re.findall(r"^# TYPE (\S+)", body, re.MULTILINE)
     assert len(names) == len(set(names)) and names[-1] == "healthd_journal_dropped_total"
-
-
-PIECE = 2 * 1024 * 1024
-MADV_COLLAPSE = 25
-
-
-def probe_huge_pages():
-    """None, or why the kernel makes no huge page of a memfd when it is asked to."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    room = libc.mmap(None, 2 * PIECE, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
-    libc.munmap(room, 2 * PIECE)
-    fd = os.memfd_create("probe")
-    os.ftruncate(fd, PIECE)
-    area = libc.mmap(room + -room % PIECE, PIECE, mmap.PROT_READ | mmap.PROT_WRITE,
-                     mmap.MAP_SHARED, fd, 0)
-    os.close(fd)
-    ctypes.memset(area, 7, PIECE)
-    failed = libc.madvise(area, PIECE, MADV_COLLAPSE)
-    why = os.strerror(ctypes.get_errno())
-    libc.munmap(area, PIECE)
-    return why if failed else None
-
-
-def memory_of_store(daemon):
-    """(size of the mapping, in huge pages), in KiB."""
-    text = pathlib.Path(f"/proc/{daemon.process.pid}/smaps").read_text(encoding="utf-8")
-    area = re.search(r"memfd:healthd-state.*?^Size: +(\d+) kB.*?^ShmemPmdMapped: +(\d+) kB", text,
-                     re.MULTILINE | re.DOTALL)
-    return int(area[1]), int(area[2])
-
-
-def wait_huge(daemon):
-    def all_huge():
-        size, huge = memory_of_store(daemon)
-        return huge == size // 2048 * 2048
-    wait_until("the history is in huge pages", all_huge, 30, 0.1)
-
-
-def test_large_memory_is_in_huge_pages(daemon):
-    if why := probe_huge_pages():
-        pytest.skip(f"no huge pages here: {why}")
-    write_checks(daemon, range(MANY))
-    daemon.start(notify=True)
-    wait_huge(daemon)
-    samples = daemon.get("/health/history?check=check-00000").json["samples"]
-
-    # A new store at a reload, and after a crash.
-    write_checks(daemon, range(MANY, MANY + 100))
-    daemon.reload()
-    wait_until("the new checks", lambda: f"check-{MANY + 99:05}" in
-               daemon.get("/health?recent=yes").json["checks"])
-    wait_huge(daemon)
-    daemon.kill()
-    (name, fd), = daemon.notify.kept.items()
-    passing = ("bash", "-c", 'LISTEN_PID=$$ exec "$@" 3<&"$0"', str(fd))
-    daemon.start(notify=True, prefix=passing, pass_fds=[fd],
-                 env={"LISTEN_FDS": "1", "LISTEN_FDNAMES": name})
-    wait_huge(daemon)
-    assert samples[0] in daemon.get("/health/history?check=check-00000").json["samples"]
-
-
-def test_little_memory_is_not(daemon):
-    write_checks(daemon, range(200))
-    daemon.start()
-    wait_until("all checks pass", lambda: daemon.get("/health/ready").status == 200)
-    # By then, of more checks it would be.
-    time.sleep(4)
-    size, huge = memory_of_store(daemon)
-    assert 4096 < size < 8192 and huge == 0

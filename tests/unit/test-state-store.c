@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,7 +18,6 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
-#include "base/huge-pages.h"
 #include "base/string-util.h"
 #include "publish/state-store.h"
 
@@ -260,59 +258,6 @@ static void test_ten_thousand(void **state) {
         }
         assert_true(state_store_has_slots(store, many, 10000));
         assert_true(store_size(store) < (size_t) 64 << 20);
-}
-
-/* Begin and end of the only store's mapping; false: there is none. */
-static bool find_mapping(uintptr_t *ret_begin, uintptr_t *ret_end) {
-        _cleanup_fclose_ FILE *file = fopen("/proc/self/maps", "re");
-        bool found = false;
-        char line[1024];
-
-        assert_non_null(file);
-        while (fgets(line, sizeof(line), file)) {
-                if (!strstr(line, "/memfd:healthd-state"))
-                        continue;
-                assert_false(found);
-                found = true;
-                assert_int_equal(sscanf(line, "%" SCNxPTR "-%" SCNxPTR, ret_begin, ret_end), 2);
-        }
-        return found;
-}
-
-static void assert_mapped_for_huge_pages(size_t size) {
-        uintptr_t begin = 1, end = 1;
-
-        assert_true(find_mapping(&begin, &end));
-        assert_int_equal(begin % HUGE_PAGE_SIZE, 0);
-        assert_in_range(end - begin, size, size + 65536);
-}
-
-static void test_large_ones_are_aligned(void **state) {
-        StateLayout large = layout;
-        StateStore *store = NULL;
-        char *problem = NULL;
-        uintptr_t begin, end;
-        size_t size;
-        int fd;
-
-        (void) state;
-        large.block_size = HUGE_PAGE_SIZE;
-        /* Nobody is that lucky every time. */
-        for (int i = 0; i < 4; i++) {
-                assert_int_equal(state_store_new(&large, slots, ELEMENTS(slots), &store), 0);
-                size = store_size(store);
-                assert_true(size > ELEMENTS(slots) * HUGE_PAGE_SIZE);
-                assert_mapped_for_huge_pages(size);
-                fd = fcntl(state_store_fd(store), F_DUPFD_CLOEXEC, 3);
-                assert_true(fd >= 0);
-                store = state_store_free(store);
-                assert_false(find_mapping(&begin, &end));
-
-                assert_int_equal(state_store_adopt(&large, fd, &store, &problem), 0);
-                assert_mapped_for_huge_pages(size);
-                store = state_store_free(store);
-                assert_false(find_mapping(&begin, &end));
-        }
 }
 
 static void test_adopt(void **state) {
@@ -795,7 +740,6 @@ int main(void) {
                 cmocka_unit_test(test_records),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_ten_thousand),
-                cmocka_unit_test(test_large_ones_are_aligned),
                 cmocka_unit_test(test_adopt),
                 cmocka_unit_test_setup_teardown(test_refused_descriptors, place_setup,
                                                 place_teardown),
