@@ -38,8 +38,7 @@ static inline void needs_fetch(const Needs *needs) {
                 prefetch_for_write(needs->areas[i].data, needs->areas[i].size);
 }
 
-/* How many turns before its own an item of a loop is looked at: itself, its list, what is on that.
- */
+/* What is fetched of an item, in this order, a turn apart; the last in the turn before its own. */
 typedef enum PrefetchStep {
         PREFETCH_ITEM,
         PREFETCH_LIST,
@@ -55,8 +54,8 @@ static inline void prefetch_look_ahead(const void *items, size_t i,
                                        void (*look)(const void *items, size_t i,
                                                     PrefetchStep step)) {
         for (unsigned step = 0; step < _PREFETCH_STEPS; step++)
-                for (size_t other = i > 0 ? _PREFETCH_STEPS - 1 - step : 0;
-                     other < _PREFETCH_STEPS - step; other++)
+                for (size_t other = i > 0 ? _PREFETCH_STEPS - step : 0;
+                     other <= _PREFETCH_STEPS - step; other++)
                         look(items, i + other, step);
 }
 

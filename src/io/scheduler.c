@@ -195,11 +195,9 @@ void timer_set_needs(Timer *timer, const Needs *needs) {
 
 static int timer_place(Timer *timer, uint64_t due_usec) {
         Scheduler *scheduler = timer->scheduler;
-        size_t position;
+        bool waits = timer->position >= IN_ROUND;
+        size_t position = waits ? 0 : timer->position;
 
-        if (timer->position >= IN_ROUND)
-                timer_disarm(timer);
-        position = timer->position;
         if (position == 0) {
                 if (scheduler->n_timers + 2 > scheduler->allocated) {
                         size_t allocated = scheduler->allocated ? 2 * scheduler->allocated : 64;
@@ -211,6 +209,9 @@ static int timer_place(Timer *timer, uint64_t due_usec) {
                 }
                 position = ++scheduler->n_timers;
         }
+        /* Not before: out of memory, what was armed stays armed. */
+        if (waits)
+                timer_disarm(timer);
         timer->due_usec = due_usec;
         heap_sift(scheduler, (HeapItem){ due_usec, timer }, position);
         return 0;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Small things every harness needs: waiting with a bound, free ports, process trees."""
 
-import itertools
 import os
 import random
 import signal
@@ -26,10 +25,11 @@ def wait_until(what, predicate, timeout=10.0, pause=0.02):
 
 
 def server_ports():
-    """Below those that the kernel gives to clients, from a place of this process's own, for ever."""
+    """In an order of this process's own: below those that the kernel gives to clients, if it can be."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        ports = range(10000, int(file.read().split()[0]))
-    return itertools.cycle([*random.sample(ports, len(ports))])
+        end = int(file.read().split()[0])
+    ports = range(10000, end if end > 15000 else 65536)
+    return iter(random.sample(ports, len(ports)))
 
 
 PORTS = server_ports()

@@ -224,7 +224,7 @@ typedef struct Tick {
         unsigned turn;
         uint64_t again_usec; /* re-arms itself once */
         Timer *disarms;
-        Timer *delays; /* by a tick */
+        Timer *delays; /* by a second */
 } Tick;
 
 static void tick_on_elapse(Timer *timer, void *userdata) {
@@ -234,7 +234,7 @@ static void tick_on_elapse(Timer *timer, void *userdata) {
         if (tick->disarms)
                 timer_disarm(tick->disarms);
         if (tick->delays)
-                assert_int_equal(timer_arm_after(tick->delays, 1), 0);
+                assert_int_equal(timer_arm_after(tick->delays, USEC_PER_SEC), 0);
         if (tick->again_usec > 0)
                 assert_int_equal(timer_arm_after(timer, tick->again_usec), 0);
         tick->again_usec = 0;
