@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -388,6 +389,76 @@ static void test_reactor_remove_in_round(void **state) {
                 close(pipes[i].fds[0]);
                 close(pipes[i].fds[1]);
         }
+}
+
+typedef struct Neighbour {
+        IoSource io;
+        Timer timer;
+        Needs needs;
+        int fd;
+        struct Neighbour **neighbours; /* the last one is NULL */
+        unsigned *n_handled;
+} Neighbour;
+
+static void neighbour_free(Neighbour *neighbour) {
+        io_source_remove(&neighbour->io);
+        timer_disarm(&neighbour->timer);
+        close(neighbour->fd);
+        free(neighbour);
+}
+
+/* Whoever is first takes all others away, with what they were looked ahead for. */
+static void neighbour_handle(Neighbour *neighbour) {
+        ++*neighbour->n_handled;
+        for (Neighbour **other = neighbour->neighbours; *other; other++)
+                if (*other != neighbour) {
+                        neighbour_free(*other);
+                        *other = neighbour;
+                }
+        io_source_remove(&neighbour->io);
+}
+
+static void neighbour_on_event(IoSource *source, uint32_t revents, void *userdata) {
+        (void) source;
+        (void) revents;
+        neighbour_handle(userdata);
+}
+
+static void neighbour_on_elapse(Timer *timer, void *userdata) {
+        (void) timer;
+        neighbour_handle(userdata);
+}
+
+static void free_while_looked_ahead(Runtime *runtime, bool by_timer) {
+        Neighbour *neighbours[9] = {};
+        unsigned n_handled = 0;
+
+        for (unsigned i = 0; i + 1 < ELEMENTS(neighbours); i++) {
+                Neighbour *neighbour = calloc(1, sizeof(Neighbour));
+                assert_non_null(neighbour);
+                neighbour->neighbours = neighbours;
+                neighbour->n_handled = &n_handled;
+                neighbour->fd = eventfd(1, EFD_CLOEXEC);
+                needs_add(&neighbour->needs, neighbour, sizeof(Neighbour));
+                assert_int_equal(io_source_add(&neighbour->io, runtime->reactor, neighbour->fd,
+                                               by_timer ? 0 : EPOLLIN, neighbour_on_event,
+                                               neighbour),
+                                 0);
+                io_source_set_needs(&neighbour->io, &neighbour->needs);
+                timer_init(&neighbour->timer, runtime->scheduler, neighbour_on_elapse, neighbour);
+                timer_set_needs(&neighbour->timer, &neighbour->needs);
+                if (by_timer)
+                        assert_int_equal(timer_arm_after(&neighbour->timer, 0), 0);
+                neighbours[i] = neighbour;
+        }
+        run_rounds(runtime, 3);
+        assert_int_equal(n_handled, 1);
+        neighbour_free(neighbours[0]);
+}
+
+static void test_free_while_looked_ahead(void **state) {
+        free_while_looked_ahead(*state, false);
+        free_while_looked_ahead(*state, true);
 }
 
 typedef struct Asker {
@@ -941,6 +1012,7 @@ int main(void) {
                 LOOP_TEST(test_scheduler_extremes),
                 LOOP_TEST(test_scheduler_lag),
                 LOOP_TEST(test_reactor_remove_in_round),
+                LOOP_TEST(test_free_while_looked_ahead),
                 LOOP_TEST(test_resolver_numeric),
                 LOOP_TEST(test_resolver_localhost),
                 LOOP_TEST(test_resolver_single_flight),
