@@ -11,7 +11,7 @@
 #define LAG_WINDOW_USEC (5 * USEC_PER_SEC)
 #define HEAP_CHILDREN   8
 #define ROUND_MAX       32
-/* A timer's position above this is its place in the round. */
+/* A timer's position from this on is its place in the round, from 0. */
 #define IN_ROUND        (SIZE_MAX / 2)
 
 /* With its own copy of the time: with thousands of timers, to look at each is to wait for memory.

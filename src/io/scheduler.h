@@ -25,7 +25,7 @@ struct Timer {
         TimerHandler on_elapse;
         void *userdata;
         uint64_t due_usec;
-        size_t position; /* 1-based place in the heap or in the round, 0 while not armed */
+        size_t position; /* in the heap from 1, or in the round; 0: not armed */
         const Needs *needs;
 };
 
