@@ -3,13 +3,17 @@
 
 import contextlib
 import math
+import mmap
 import os
 import pathlib
 import statistics
+import time
 
 CORES = sorted(os.sched_getaffinity(0))
 MEASURED = {CORES[0]}   # what is measured, and nothing else of ours
 OTHERS = {CORES[-1]}    # load generators, servers, this harness
+SLEEP_S = 5
+SLEEPING_PAGES = 4000
 
 
 @contextlib.contextmanager
@@ -20,6 +24,27 @@ def on_measured_core():
         yield
     finally:
         os.sched_setaffinity(0, OTHERS)
+
+
+def stall_after_sleep_usec():
+    """What the first touch of a page takes after a sleep, and a second touch does not.
+
+    Next to nothing, unless the host of a virtual machine takes back what it does not use.
+    """
+    with mmap.mmap(-1, SLEEPING_PAGES * mmap.PAGESIZE) as memory:
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        touch(memory)
+        time.sleep(SLEEP_S)
+        first = touch(memory)
+        return (first - touch(memory)) / SLEEPING_PAGES / 1000
+
+
+def touch(memory):
+    """Returns the nanoseconds that it took."""
+    begin = time.perf_counter_ns()
+    for at in range(0, len(memory), mmap.PAGESIZE):
+        memory[at] = 1
+    return time.perf_counter_ns() - begin
 
 
 def tasks(pid):
