@@ -19,10 +19,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define INTERVAL_USEC 100000
+#define INTERVAL_USEC   100000
 /* More is touched often enough by who has it, and would keep this core busy. */
-#define PAGES_MAX     16384
-#define BATCH         1024
+#define PAGES_MAX       16384
+#define BATCH           1024
 
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 
