@@ -3,7 +3,6 @@
 #include "publish/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,7 +27,7 @@ struct Notify {
         socklen_t address_length;
         Unsent unsent;
         char *status; /* the newest */
-        int kept_fd;  /* our copy, while it is not sent */
+        int kept_fd;  /* borrowed; -1 once it is sent */
         const char *keep_name;
         const char *forget_name; /* NULL once it is sent */
         Timer retry_timer;
@@ -91,7 +90,7 @@ static bool notify_flush_fd(Notify *notify) {
                 text_buffer_printf(&keep, "FDSTORE=1\nFDNAME=%s\n", notify->keep_name);
                 if (!notify_send(notify, &keep, notify->kept_fd))
                         return false;
-                notify->kept_fd = fd_close(notify->kept_fd);
+                notify->kept_fd = -1;
         }
         if (notify->forget_name) {
                 text_buffer_printf(&forget, "FDSTOREREMOVE=1\nFDNAME=%s\n", notify->forget_name);
@@ -127,7 +126,6 @@ Notify *notify_free(Notify *notify) {
                 return NULL;
         timer_disarm(&notify->retry_timer);
         fd_close(notify->fd);
-        fd_close(notify->kept_fd);
         free(notify->status);
         free(notify);
         return NULL;
@@ -190,8 +188,7 @@ void notify_extend_timeout(Notify *notify, uint64_t usec) {
 }
 
 void notify_replace_fd(Notify *notify, int fd, const char *name, const char *forget) {
-        fd_close(notify->kept_fd);
-        notify->kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        notify->kept_fd = fd;
         notify->keep_name = name;
         notify->forget_name = forget;
         notify_flush(notify);

@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -453,6 +456,67 @@ static void test_flips(void **state) {
         assert_true(flips.fixture->n_kept > flips.fixture->n_lost);
 }
 
+/* Reads until a datagram says this; returns whether it brought a descriptor. */
+static bool receive_descriptor(int fd, const char *expected, int *ret) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control;
+        char text[4096];
+        ssize_t n;
+
+        do {
+                struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+                struct msghdr message = {
+                        .msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof(control),
+                };
+
+                n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+                assert_true(n >= 0);
+                text[n] = '\0';
+                if (message.msg_controllen == 0)
+                        *ret = -1;
+                else
+                        memcpy(ret, CMSG_DATA(&control.header), sizeof(*ret));
+        } while (strcmp(text, expected) != 0);
+        return *ret >= 0;
+}
+
+/* A descriptor more would be one too many: what is kept must not need a copy of its own. */
+static void test_systemd_keeps_it_where_descriptors_are_short(void **state) {
+        Fixture *fixture = *state;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        Notify *silent = fixture->notify;
+        struct rlimit enough, scarce;
+        int receiver, next, kept;
+        Run run;
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify",
+                        fixture->directory);
+        receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(receiver, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+        assert_int_equal(notify_new(fixture->runtime->scheduler, &fixture->notify), 0);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &enough), 0);
+        next = dup(receiver); /* all below are in use */
+        close(next);
+        scarce = (struct rlimit){ (rlim_t) next + 1, enough.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &scarce), 0);
+        run_begin(&run, fixture);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &enough), 0);
+        assert_true(receive_descriptor(receiver, "FDSTORE=1\nFDNAME=state-b\n", &kept));
+        close(kept);
+        assert_false(receive_descriptor(receiver, "FDSTOREREMOVE=1\nFDNAME=state-a\n", &kept));
+        run_end(&run);
+        notify_free(fixture->notify);
+        fixture->notify = silent;
+        close(receiver);
+        (void) unlink(address.sun_path);
+}
+
 /* The watchdog had its way: that is one restart. */
 static void test_a_restart_is_counted_when_it_was_let_happen(void **state) {
         RestartBudget budget = {};
@@ -476,6 +540,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                                 test_of_another_boot_only_what_has_wall_times_comes_back,
                                 fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_systemd_keeps_it_where_descriptors_are_short,
+                                                fixture_setup, fixture_teardown),
                 cmocka_unit_test(test_a_restart_is_counted_when_it_was_let_happen),
                 cmocka_unit_test_setup_teardown(test_flips, fixture_setup, fixture_teardown),
         };
