@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -130,6 +132,8 @@ int main(int argc, char **argv) {
                 (void) fprintf(stderr, "keep-warm CORE\n");
                 return EXIT_FAILURE;
         }
+        /* It has no end of its own. */
+        (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
         for (;;) {
                 keep_all_warm((unsigned) strtoul(argv[1], NULL, 10));
                 (void) usleep(INTERVAL_USEC);
