@@ -196,22 +196,24 @@ int manager_load(Manager *manager, char **ret_error) {
 
 int manager_reload(Manager *manager) {
         _cleanup_(settings_done) Settings settings = {};
+        bool mistaken;
         int r;
 
         if (manager->status.ready && manager->options->wrapped_pid == 0)
                 notify_reloading(manager->notify, now_monotonic_usec());
         r = manager_read_settings(manager, &settings, NULL);
-        manager->status.refused = manager_count_mistakes(manager, &settings);
-        if (r >= 0 && manager->status.refused == 0)
-                r = manager_apply(manager, &settings);
-        if (r < 0 || manager->status.refused > 0) {
+        mistaken = r >= 0 && manager_count_mistakes(manager, &settings) > 0;
+        if (r >= 0)
+                r = mistaken ? -EINVAL : manager_apply(manager, &settings);
+        manager->status.refused = r < 0;
+        if (r < 0) {
                 manager_log_mistakes(manager, &settings);
                 journal_submit(manager->journal,
                                journal_entry_new(LOG_ERR, MESSAGE_RELOAD_REFUSED,
                                                  "Reload refused, nothing was changed: %s. Correct "
                                                  "it and reload again.",
-                                                 r < 0 ? strerror(-r)
-                                                       : "the configuration has mistakes"));
+                                                 mistaken ? "the configuration has mistakes"
+                                                          : strerror(-r)));
         } else {
                 if (manager->options->wrapped_pid == 0)
                         manager_log_advice(manager, &settings);
@@ -223,5 +225,5 @@ int manager_reload(Manager *manager) {
         if (manager->status.ready)
                 notify_ready(manager->notify);
         service_status_tell(&manager->status);
-        return r >= 0 && manager->status.refused > 0 ? -EINVAL : r;
+        return r;
 }

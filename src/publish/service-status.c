@@ -82,7 +82,7 @@ void service_status_tell(ServiceStatus *status) {
                         &status->restart_limit, &memory_budget(status->memory)->restarts, now_usec);
         if (!summary)
                 return;
-        if (status->refused > 0)
+        if (status->refused)
                 (void) string_printf(&summary, "%s [reload refused, see journalctl -u healthd]",
                                      summary);
         if (service_status_budget_is_spent(status, now_usec))

@@ -27,7 +27,7 @@ typedef struct ServiceStatus {
         Memory *memory;
         ReadyWhen ready_when;
         RateLimit restart_limit;
-        size_t refused; /* mistakes of the last reload, which changed nothing */
+        bool refused; /* the last reload, which changed nothing */
 
         bool ready; /* READY=1 was sent */
         Timer timer;

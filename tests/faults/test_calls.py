@@ -108,9 +108,9 @@ def wait_well(daemon, what, names, timeout=20):
         raise AssertionError(f"{error}; wrong: {wrong}\n{daemon.stderr()}") from error
 
 
-def begin(daemon, faults):
+def begin(daemon, faults, **options):
     daemon.expected_statuses = (0, 1)
-    daemon.start(env=faults.environment(), wait=False)
+    daemon.start(env=faults.environment(), wait=False, **options)
 
 
 def turns(count):
@@ -223,7 +223,7 @@ def test_a_reload_for_which_memory_is_short_changes_nothing(daemon, faults, peer
     section = (daemon.config / "checks" / "http.check").read_text(encoding="utf-8")
     guarded = section.replace("[HTTP]", "Guards={}.service\n[HTTP]")
     daemon.write_check("http", guarded.format("orders"))
-    begin(daemon, faults)
+    begin(daemon, faults, notify=True)
     daemon.wait_listening()
     wait_well(daemon, "nothing fails", both)
     outcomes = {"Reload refused": 0, "Reloaded: ": 0}
@@ -250,6 +250,9 @@ def test_a_reload_for_which_memory_is_short_changes_nothing(daemon, faults, peer
             return set(look(daemon)) == set(wanted), seen
         last = [text for line in daemon.stderr().splitlines() for text in outcomes if text in line]
         outcomes[last[-1]] += 1
+        refused = last[-1] == "Reload refused"
+        wait_until(f"{what}: the status line says {last[-1]}",
+                   lambda: ("reload refused" in daemon.notify.last("STATUS")) == refused, 20)
         return last[-1] == "Reloaded: ", seen
 
     done, calls = reload("nothing fails", 1, 0)
