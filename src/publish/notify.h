@@ -26,8 +26,8 @@ void notify_status(Notify *notify, const char *line);
 void notify_watchdog(Notify *notify);
 /*
  * Gives the service manager a descriptor to keep under a name, then has it forget another name.
- * The descriptor is borrowed until the next call of this or notify_free(): a copy for the time until
- * it is sent could not be made where descriptors are short, and systemd would keep nothing.
+ * The descriptor is borrowed until the next call of this or notify_free(): a copy for the time
+ * until it is sent could not be made where descriptors are short, and systemd would keep nothing.
  */
 void notify_replace_fd(Notify *notify, int fd, const char *name, const char *forget);
 /* Before READY=1: the start may take this much longer from now on. */
