@@ -46,10 +46,10 @@ static void pages_touch(Pages *pages) {
 /* Only those that are there: touching others would make the process larger. */
 static void pages_add_mapping(Pages *pages, int pagemap, uintptr_t begin, uintptr_t end) {
         const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
-        uint64_t entries[512];
+        uint64_t entries[BATCH];
 
         while (begin < end) {
-                size_t wanted = (end - begin) / page < 512 ? (end - begin) / page : 512;
+                size_t left = (end - begin) / page, wanted = left < BATCH ? left : BATCH;
                 ssize_t n = pread(pagemap, entries, wanted * sizeof(*entries),
                                   (off_t) (begin / page * sizeof(*entries)));
 
@@ -82,7 +82,7 @@ static long resident_pages(pid_t pid) {
 
 static void keep_process_warm(pid_t pid) {
         Pages pages = { .pid = pid };
-        char path[64], line[512];
+        char path[64], line[512], readable;
         uintptr_t begin, end;
         int pagemap;
         FILE *maps;
@@ -92,8 +92,9 @@ static void keep_process_warm(pid_t pid) {
         (void) snprintf(path, sizeof(path), "/proc/%d/maps", pid);
         maps = fopen(path, "re");
         while (maps && pagemap >= 0 && fgets(line, sizeof(line), maps))
-                if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " r", &begin, &end) == 2 &&
-                    !strstr(line, "[v"))
+                /* One byte that cannot be read, as in [vvar], would be the last of its batch. */
+                if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %c", &begin, &end, &readable) == 3 &&
+                    readable == 'r' && !strstr(line, "[v"))
                         pages_add_mapping(&pages, pagemap, begin, end);
         pages_touch(&pages);
         if (maps)
@@ -128,14 +129,17 @@ static void keep_all_warm(unsigned core) {
 }
 
 int main(int argc, char **argv) {
+        unsigned core;
+
         if (argc != 2) {
                 (void) fprintf(stderr, "keep-warm CORE\n");
                 return EXIT_FAILURE;
         }
         /* It has no end of its own. */
         (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
+        core = (unsigned) strtoul(argv[1], NULL, 10);
         for (;;) {
-                keep_all_warm((unsigned) strtoul(argv[1], NULL, 10));
+                keep_all_warm(core);
                 (void) usleep(INTERVAL_USEC);
         }
 }

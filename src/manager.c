@@ -326,12 +326,13 @@ Manager *manager_free(Manager *manager) {
         guard_feed_free(manager->guard_feed);
         watchdog_free(manager->watchdog);
         http_server_free(manager->server);
-        memory_free(manager->memory);
         check_set_done(&manager->view.checks);
         timer_disarm(&manager->drain_timer);
         timer_disarm(&manager->trim_timer);
         service_status_done(&manager->status);
         notify_free(manager->notify);
+        /* It lent its descriptor to the notifications, and its history to the checks. */
+        memory_free(manager->memory);
         journal_free(manager->journal);
         for (size_t i = 0; i < ELEMENTS(manager->signals); i++)
                 sd_event_source_unref(manager->signals[i]);
